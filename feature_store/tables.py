@@ -1,0 +1,49 @@
+"""Tables of the feature store, and the metadata to which every package adds its own."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("event_id", String(255), primary_key=True),
+    Column("type", String(40), nullable=False),
+    Column("event_time", BigInteger, nullable=False),
+    Column("known_at", BigInteger, nullable=False),
+    Column("valid_from", BigInteger),
+    Column("data", LargeBinary, nullable=False, comment="the type's own fields, JSON"),
+    Index(None, "known_at"),
+)
+
+entity_states = Table(
+    "entity_states",
+    metadata,
+    Column("entity", String(16), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("state", LargeBinary, nullable=False, comment="bounded history of one entity, as feature_store.state writes it"),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("dataset_id", String(36), primary_key=True),
+    Column("sha256", String(64), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("template", String(32), nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("report", LargeBinary, nullable=False, comment="CheckReport as JSON"),
+    Column("uploaded_by", String(255), nullable=False),
+    Column("uploaded_at", BigInteger, nullable=False),
+)

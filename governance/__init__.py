@@ -1,0 +1,1 @@
+"""What may be decided, who may change it, and the proof."""

@@ -1,0 +1,1 @@
+"""The append-only log of records, in published formats."""

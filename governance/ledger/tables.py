@@ -1,0 +1,62 @@
+"""Tables of the ledger: records of every kind, and what makes decisions searchable and their answers repeatable."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
+
+from feature_store.tables import metadata
+
+records = Table(
+    "records",
+    metadata,
+    Column("record_id", String(36), primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("tenant", String(64), nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("entry", LargeBinary, nullable=False, comment="the canonical leaf: digests and the commitment root, no personal data"),
+    Column("leaf_hash", LargeBinary(32), nullable=False),
+    Column("body", LargeBinary, nullable=False, comment="zstd of the JSON of all groups"),
+    Column("seeds", LargeBinary, nullable=False, comment="one random 256-bit seed per subject and one for the rest"),
+    Column("promised_at", BigInteger, nullable=False),
+    Column("publish_by", BigInteger, nullable=False),
+    Column("key_id", String(16), nullable=False),
+    Column("signature", LargeBinary(64), nullable=False),
+    Column("seq", BigInteger, unique=True, comment="index in the log once sequenced"),
+    Index(None, "kind", "recorded_at"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("record_id", String(36), ForeignKey("records.record_id"), primary_key=True),
+    Column("principal", String(255), nullable=False),
+    Column("idempotency_key", String(320), nullable=False),
+    Column("fingerprint", LargeBinary(32), nullable=False, comment="HMAC-SHA-256 of the request body"),
+    Column("response", LargeBinary, nullable=False, comment="the answered bytes"),
+    Column("type", String(64), nullable=False),
+    Column("order_id", String(128)),
+    Column("order_version", Integer),
+    Column("customer_id", String(128)),
+    Column("mode", String(8), nullable=False),
+    Column("outcome", String(128), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("region", String(128)),
+    Column("channel", String(256)),
+    Column("tags", Text, nullable=False, comment="|a|b|"),
+    Column("reasons", Text, nullable=False, comment="|CODE|CODE|"),
+    Column("probability", Float),
+    Column("model_name", String(64)),
+    Column("model_version", Integer),
+    Column("model_digest", String(80)),
+    Column("policy_id", String(64)),
+    Column("policy_version", Integer),
+    Column("policy_digest", String(80)),
+    Column("decided_at", BigInteger, nullable=False),
+    Column("latency_us", Integer, nullable=False),
+    Column("request_id", String(255)),
+    UniqueConstraint("principal", "idempotency_key"),
+    Index(None, "decided_at", "record_id"),
+    Index(None, "order_id", "type", "order_version"),
+    Index(None, "customer_id", "decided_at"),
+    Index(None, "type", "decided_at"),
+)

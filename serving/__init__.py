@@ -1,0 +1,1 @@
+"""Where Ordinance meets people and systems: HTTP, pages, processes, all wiring."""

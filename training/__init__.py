@@ -1,0 +1,1 @@
+"""How data becomes a model version."""
