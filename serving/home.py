@@ -1,0 +1,119 @@
+"""The home folder: where everything of the embedded default lives, who may use it, and which version wrote it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+FORMAT = 1
+"""Raised when an older version could no longer read the folder."""
+
+
+class HomeRefused(Exception):
+    """The home cannot be used as it is; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Paths below one home folder."""
+
+    folder: Path
+
+    @property
+    def keys(self) -> Path:
+        """Private keys, readable by their owner only."""
+        return self.folder / "keys"
+
+    @property
+    def models(self) -> Path:
+        """Model artifacts by digest."""
+        return self.folder / "models"
+
+    @property
+    def datasets(self) -> Path:
+        """Accepted files by SHA-256."""
+        return self.folder / "datasets"
+
+    @property
+    def mlflow(self) -> Path:
+        """MLflow's database and run files."""
+        return self.folder / "mlflow"
+
+    @property
+    def logs(self) -> Path:
+        """Log files."""
+        return self.folder / "logs"
+
+    @property
+    def cache(self) -> Path:
+        """What can be deleted at any time: compiled kernels."""
+        return self.folder / "cache"
+
+    @property
+    def run(self) -> Path:
+        """Sockets and process files, outside the home because socket paths are short; one folder a home."""
+        short = hashlib.sha256(str(self.folder).encode()).hexdigest()[:10]
+        return Path(tempfile.gettempdir()) / f"ordinance-{os.getuid()}" / short
+
+
+def open_home(folder: Path) -> Home:
+    """Make the folder if it is missing and check that this version can use it.
+
+    Raises:
+        HomeRefused: it is a file, is not writable, or was written by a newer version.
+    """
+    home = Home(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for part in (home.keys, home.models, home.datasets, home.mlflow, home.logs, home.cache):
+            part.mkdir(exist_ok=True)
+        home.keys.chmod(0o700)
+    except OSError as error:
+        raise HomeRefused(f"The home {folder} cannot be used: {error.strerror}. Name another one with --home or ORDINANCE_HOME.") from error
+    marker = folder / "ordinance.json"
+    if not marker.exists():
+        scratch = folder / f".ordinance.json.{os.getpid()}"
+        scratch.write_bytes(orjson.dumps({"format": FORMAT}))
+        scratch.replace(marker)
+    try:
+        found = int(orjson.loads(marker.read_bytes())["format"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise HomeRefused(f"{marker} is damaged: it should hold the format of this home. Restore it from a backup.") from error
+    if found > FORMAT:
+        raise HomeRefused(
+            f"The home {folder} has format {found} and was written by a newer Ordinance; this one reads up to {FORMAT}. "
+            "Upgrade, or name another home with --home."
+        )
+    return home
+
+
+@contextmanager
+def exclusive(home: Home) -> Iterator[None]:
+    """Hold the home for one service; the lock goes with the process, however it ends.
+
+    Raises:
+        HomeRefused: another service holds it.
+    """
+    path = home.folder / "service.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+            raise HomeRefused(
+                f"The home {home.folder} is in use by another Ordinance (process {holder}). Stop that one, or name another home with --home."
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(descriptor)

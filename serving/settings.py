@@ -1,0 +1,43 @@
+"""Every setting of the service, in one typed place. Each can be given as ``ORDINANCE_<NAME>`` in the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What can be configured. docs/operations.md explains each; a test holds the two together."""
+
+    model_config = SettingsConfigDict(env_prefix="ORDINANCE_", frozen=True, extra="forbid")
+
+    home: Path = Path("~/.ordinance")
+    """The folder with all state of the embedded default."""
+    host: str = "127.0.0.1"
+    """The address to listen on; anything but loopback belongs behind TLS."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    """The one port for decisions and pages."""
+    database_url: str | None = None
+    """SQLAlchemy URL of decisions, ledger and workflow state; by default SQLite in the home. ``postgresql+psycopg://...`` for more."""
+    decision_replicas: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes that decide."""
+    tenant: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")] = "default"
+    """Named in every record."""
+    refresh_s: Annotated[float, Field(gt=0, le=60)] = 1.0
+    """How often a replica asks the database which models and policies are in force."""
+    demo_orders: Annotated[int, Field(ge=2_000, le=1_000_000)] = 24_000
+    """Orders of the simulated history that fills an empty home."""
+    drain_s: Annotated[float, Field(ge=0, le=600)] = 5.0
+    """How long a stopping replica finishes what it has begun."""
+
+    def resolved_database_url(self) -> str:
+        """The database's URL, with the default filled in."""
+        return self.database_url or f"sqlite:///{self.home_folder / 'ordinance.db'}"
+
+    @property
+    def home_folder(self) -> Path:
+        """The home as an absolute path."""
+        return self.home.expanduser().resolve()
