@@ -24,6 +24,17 @@ api_keys = Table(
     Column("revoked_at", BigInteger),
 )
 
+login_tokens = Table(
+    "login_tokens",
+    metadata,
+    Column("token_hash", String(64), primary_key=True, comment="SHA-256 of the one-time login token; the token itself is never stored"),
+    Column("principal", String(255), ForeignKey("principals.principal"), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+)
+
 policies = Table(
     "policies",
     metadata,
