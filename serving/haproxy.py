@@ -42,8 +42,7 @@ def mend(config: str, problem_file: str) -> str:
     config = _without_section(config, "listen stats")
     config = re.sub(r"^(\s*errorfile 50[234] )\S+$", lambda found: found.group(1) + problem_file, config, flags=re.MULTILINE)
     rewrite = f"    http-request set-path {INTERNAL_ORDERS}%[path,regsub(^{ORDERS},)] if {{ path_beg {ORDERS} }}"
-    config = re.sub(r"^frontend http_frontend\n\s*bind .*$", lambda found: f"{found.group(0)}\n{rewrite}", config, flags=re.MULTILINE)
-    return config
+    return re.sub(r"^frontend http_frontend\n\s*bind .*$", lambda found: f"{found.group(0)}\n{rewrite}", config, flags=re.MULTILINE)
 
 
 def _without_section(config: str, header: str) -> str:
