@@ -1,0 +1,227 @@
+"""The nodes, stock and rates that an order could be shipped from: as the store knows them, or as the request tells them.
+
+The optimiser and the lane features read a :class:`Network` and never ask where it came from. Money is in millionths of the
+currency's unit (``_micros``), times are :data:`~feature_store.times.Millis`, quantities are pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from feature_store.entities import NETWORK_KEY, Entity, EntityKey
+from feature_store.order import MICRO, Order
+from feature_store.state import EntityState, Facts
+from feature_store.times import DAY, HOUR, Millis
+
+LOCAL_OFFSET: Millis = 8 * HOUR
+"""Cut-off hours are told in China's one time zone, UTC+8, which knows no summer time."""
+
+OPEN = "open"
+"""The status of a node that ships as usual, and the one assumed where nobody told another."""
+
+CLOSED_STATUSES = frozenset({"closed", "outage", "down"})
+"""Statuses under which a node ships nothing."""
+
+ANY_TEMP_CLASS: tuple[str, ...] = ()
+"""A node that tells no temperature classes is taken to handle all of them."""
+
+DEFAULT_PROCESSING_H = 24.0
+DEFAULT_TRANSIT_DAYS = 3.0
+"""What is assumed of a node or lane that never told; a request always tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A place that can ship.
+
+    Attributes:
+        cutoff_at: the next moment after which an order leaves a day later; ``None`` where there is no cut-off.
+        processing_h: hours from order to hand-over when it is not congested.
+        processing_cost_micros: cost of one shipment, however many pieces.
+        capacity_left: pieces that it can still take today; ``None`` for no limit.
+        temp_classes: what it can store; empty for everything.
+        backlog: orders waiting, ``None`` where unknown.
+        staffing: share of the planned staff that is present, ``None`` where unknown.
+        as_of: when its newest fact happened.
+    """
+
+    node_id: str
+    region: str
+    lat: float | None = None
+    lon: float | None = None
+    cutoff_at: Millis | None = None
+    processing_h: float = DEFAULT_PROCESSING_H
+    processing_cost_micros: int = 0
+    capacity_left: int | None = None
+    temp_classes: tuple[str, ...] = ANY_TEMP_CLASS
+    status: str = OPEN
+    backlog: float | None = None
+    staffing: float | None = None
+    as_of: Millis | None = None
+
+    @property
+    def ships(self) -> bool:
+        """Whether it ships anything at all at the moment."""
+        return self.status not in CLOSED_STATUSES
+
+    def handles(self, temp_class: str | None) -> bool:
+        """Whether it can store goods of this temperature class."""
+        return temp_class is None or not self.temp_classes or temp_class in self.temp_classes
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """How many pieces of a SKU a node has, and how many of them it must keep."""
+
+    node_id: str
+    sku: str
+    available: int
+    safety: int = 0
+    as_of: Millis | None = None
+
+    @property
+    def usable(self) -> int:
+        """Pieces that may be promised: available − safety, never below nought."""
+        return max(0, self.available - self.safety)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What one service of a lane costs, how long it takes, and what it emits."""
+
+    node_id: str
+    region: str
+    service: str
+    fixed_micros: int
+    per_kg_micros: int
+    transit_days: float
+    co2e_g_per_kg: float = 0.0
+    carrier: str | None = None
+    as_of: Millis | None = None
+
+
+@dataclass(frozen=True)
+class Network:
+    """Everything that could ship one order.
+
+    Attributes:
+        nodes: every known node, by node id ascending.
+        stock: of the order's SKUs only.
+        rates: of lanes to the order's region only.
+        ages: seconds since the oldest fact in ``nodes``, ``stock`` and ``rates``; a part without a time has no entry.
+    """
+
+    nodes: tuple[Node, ...] = ()
+    stock: tuple[Stock, ...] = ()
+    rates: tuple[Rate, ...] = ()
+    ages: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def node(self) -> Mapping[str, Node]:
+        """Nodes by id."""
+        return {node.node_id: node for node in self.nodes}
+
+    @cached_property
+    def usable(self) -> Mapping[tuple[str, str], int]:
+        """Usable pieces by (node id, SKU)."""
+        return {(stock.node_id, stock.sku): stock.usable for stock in self.stock}
+
+    def lanes(self, region: str) -> tuple[Rate, ...]:
+        """The lanes that lead to ``region`` from a known node, by (node id, service)."""
+        known = self.node
+        lanes = (rate for rate in self.rates if rate.region == region and rate.node_id in known)
+        return tuple(sorted(lanes, key=lambda rate: (rate.node_id, rate.service)))
+
+
+def ages(nodes: Iterable[Node], stock: Iterable[Stock], rates: Iterable[Rate], as_of: Millis) -> dict[str, float]:
+    """Seconds since the oldest fact of each part, for those parts that tell a time."""
+    parts: dict[str, Iterable[Node | Stock | Rate]] = {"nodes": nodes, "stock": stock, "rates": rates}
+    told = {name: [item.as_of for item in items if item.as_of is not None] for name, items in parts.items()}
+    return {name: max(0.0, (as_of - min(times)) / 1000) for name, times in told.items() if times}
+
+
+def next_cutoff(cutoff_hour: float, as_of: Millis) -> Millis:
+    """The next time at or after ``as_of`` when the local clock (UTC+8) shows ``cutoff_hour``."""
+    local_midnight = (as_of + LOCAL_OFFSET) // DAY * DAY - LOCAL_OFFSET
+    cutoff = local_midnight + round(cutoff_hour * HOUR)
+    return cutoff if cutoff >= as_of else cutoff + DAY
+
+
+def network_from_request(
+    as_of: Millis, stored: Network, nodes: Iterable[Node] | None, stock: Iterable[Stock] | None, rates: Iterable[Rate] | None
+) -> Network:
+    """The network of a request that supplies some parts itself; a part it leaves out (``None``) stays as stored."""
+    own_nodes = stored.nodes if nodes is None else tuple(sorted(nodes, key=lambda node: node.node_id))
+    own_stock = stored.stock if stock is None else tuple(stock)
+    own_rates = stored.rates if rates is None else tuple(rates)
+    return Network(own_nodes, own_stock, own_rates, ages(own_nodes, own_stock, own_rates, as_of))
+
+
+def read_network(order: Order, states: Mapping[EntityKey, EntityState], as_of: Millis) -> Network:
+    """The network as the store knows it: all nodes, stock of the order's SKUs, rates of lanes to its region."""
+    nodes = tuple(_nodes(states.get(EntityKey(Entity.NETWORK, NETWORK_KEY)), as_of))
+    stock = tuple(_stock(order, states, as_of))
+    rates = tuple(_rates(order.ship_to.region, states, as_of))
+    return Network(nodes, stock, rates, ages(nodes, stock, rates, as_of))
+
+
+def _nodes(state: EntityState | None, as_of: Millis) -> Iterable[Node]:
+    for node_id, facts in sorted(state.group("node", as_of).items()) if state else ():
+        yield _node(node_id, facts, as_of)
+
+
+def _node(node_id: str, facts: Facts, as_of: Millis) -> Node:
+    told = facts.values
+    cutoff_hour, capacity = told.get("cutoff_hour"), told.get("capacity_left")
+    return Node(
+        node_id=node_id,
+        region=told.get("region", ""),
+        lat=told.get("lat"),
+        lon=told.get("lon"),
+        cutoff_at=None if cutoff_hour is None else next_cutoff(cutoff_hour, as_of),
+        processing_h=float(told.get("processing_h", DEFAULT_PROCESSING_H)),
+        processing_cost_micros=_micros(told.get("processing_cost", 0)),
+        capacity_left=None if capacity is None else max(0, int(capacity)),
+        temp_classes=tuple(told.get("temp_classes", ANY_TEMP_CLASS)),
+        status=told.get("status", OPEN),
+        backlog=told.get("backlog"),
+        staffing=told.get("staffing"),
+        as_of=facts.event_time,
+    )
+
+
+def _stock(order: Order, states: Mapping[EntityKey, EntityState], as_of: Millis) -> Iterable[Stock]:
+    for sku in dict.fromkeys(line.sku for line in order.lines):
+        state = states.get(EntityKey(Entity.SKU, sku))
+        for node_id, facts in sorted(state.group("stock", as_of).items()) if state else ():
+            told = facts.values
+            yield Stock(node_id, sku, int(told["available"]), int(told.get("safety", 0)), facts.event_time)
+
+
+def _rates(region: str, states: Mapping[EntityKey, EntityState], as_of: Millis) -> Iterable[Rate]:
+    state = states.get(EntityKey(Entity.REGION, region))
+    for lane, facts in sorted(state.group("rate", as_of).items()) if state else ():
+        node_id, _, service = lane.rpartition("|")
+        yield _rate(node_id, region, service, facts)
+
+
+def _rate(node_id: str, region: str, service: str, facts: Facts) -> Rate:
+    told = facts.values
+    return Rate(
+        node_id=node_id,
+        region=region,
+        service=service,
+        fixed_micros=_micros(told.get("fixed", 0)),
+        per_kg_micros=_micros(told.get("per_kg", 0)),
+        transit_days=float(told.get("transit_days", DEFAULT_TRANSIT_DAYS)),
+        co2e_g_per_kg=float(told.get("co2e_g_per_kg", 0.0)),
+        carrier=told.get("carrier"),
+        as_of=facts.event_time,
+    )
+
+
+def _micros(amount: float) -> int:
+    return round(amount * MICRO)

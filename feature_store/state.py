@@ -1,0 +1,298 @@
+"""The bounded history of one entity: what a feature is computed from, online and in history alike.
+
+A state holds three shapes, each bounded, each independent of the order in which its events arrive:
+
+- a *series*: the last N items of one kind, by the time they happened, each with the time it became known;
+- a *tally*: for entities that see too much to keep items, whole-number counts and totals per hour or day (UTC);
+- *facts*: the newest value of each told field, by item (``stock`` of node ``N1``, ``lane`` ``N1|std``).
+
+As bytes a state is a small JSON header and raw little-endian columns; a column is decoded when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+from zlib import crc32
+
+import orjson
+
+from feature_store.times import Millis
+
+FORMAT: Final = 1
+_HEAD: Final = struct.Struct("<BI")
+_SERIES_ITEM: Final = 8 + 8 + 8 + 4
+_TALLY_ITEM: Final = 4 + 4 + 8
+
+
+class StateCorrupt(Exception):
+    """Bytes that are not a state of this version; rebuild the entity from its events."""
+
+
+def code(text: str) -> int:
+    """A short stable number for an identifier: enough to tell a few hundred apart, never to name one again."""
+    return crc32(text.encode())
+
+
+class Series:
+    """The last ``keep`` items of one kind, ordered by (when, known, ref, value).
+
+    Attributes:
+        when: when each happened.
+        known: when each became known.
+        value: a number, or the :func:`code` of an identifier.
+        ref: :func:`code` of the order it belongs to, 0 for none.
+    """
+
+    __slots__ = ("known", "ref", "value", "when")
+
+    def __init__(self) -> None:
+        self.when: list[int] = []
+        self.known: list[int] = []
+        self.value: list[float] = []
+        self.ref: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.when)
+
+    def add(self, when: Millis, known: Millis, value: float, ref: int, keep: int) -> None:
+        """Insert one item at its place; the oldest goes when there are more than ``keep``."""
+        at = len(self.when)
+        if at and when <= self.when[-1]:
+            at = self._place(when, known, value, ref)
+        self.when.insert(at, when)
+        self.known.insert(at, known)
+        self.value.insert(at, value)
+        self.ref.insert(at, ref)
+        if len(self.when) > keep:
+            del self.when[0], self.known[0], self.value[0], self.ref[0]
+
+    def _place(self, when: Millis, known: Millis, value: float, ref: int) -> int:
+        low, high = bisect_left(self.when, when), bisect_right(self.when, when)
+        item = (known, ref, value)
+        while low < high and (self.known[low], self.ref[low], self.value[low]) < item:
+            low += 1
+        return low
+
+    def pack(self) -> bytes:
+        n = len(self.when)
+        return struct.pack(f"<{n}q{n}q{n}d{n}I", *self.when, *self.known, *self.value, *self.ref)
+
+    @classmethod
+    def unpack(cls, body: bytes, offset: int, n: int) -> Series:
+        columns = struct.unpack_from(f"<{n}q{n}q{n}d{n}I", body, offset)
+        series = cls()
+        series.when = list(columns[:n])
+        series.known = list(columns[n : 2 * n])
+        series.value = list(columns[2 * n : 3 * n])
+        series.ref = list(columns[3 * n :])
+        return series
+
+
+class Tally:
+    """Counts and totals per period (an hour or a day since the epoch, UTC), the newest ``keep`` periods that saw anything.
+
+    Totals are whole numbers, so that the order in which events arrive cannot change a bit of them.
+    """
+
+    __slots__ = ("count", "period", "total")
+
+    def __init__(self) -> None:
+        self.period: list[int] = []
+        self.count: list[int] = []
+        self.total: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.period)
+
+    def add(self, period: int, total: int, keep: int) -> None:
+        """Count one event in ``period``, with ``total`` added to the period's total."""
+        if self.period and self.period[-1] == period:
+            self.count[-1] += 1
+            self.total[-1] += total
+            return
+        at = bisect_left(self.period, period)
+        if at < len(self.period) and self.period[at] == period:
+            self.count[at] += 1
+            self.total[at] += total
+            return
+        self.period.insert(at, period)
+        self.count.insert(at, 1)
+        self.total.insert(at, total)
+        if len(self.period) > keep:
+            del self.period[0], self.count[0], self.total[0]
+
+    def between(self, first: int, last: int) -> tuple[int, int]:
+        """Count and total over the periods ``first`` to ``last``, both included."""
+        low, high = bisect_left(self.period, first), bisect_right(self.period, last)
+        return sum(self.count[low:high]), sum(self.total[low:high])
+
+    def pack(self) -> bytes:
+        n = len(self.period)
+        return struct.pack(f"<{n}i{n}I{n}q", *self.period, *self.count, *self.total)
+
+    @classmethod
+    def unpack(cls, body: bytes, offset: int, n: int) -> Tally:
+        columns = struct.unpack_from(f"<{n}i{n}I{n}q", body, offset)
+        tally = cls()
+        tally.period = list(columns[:n])
+        tally.count = list(columns[n : 2 * n])
+        tally.total = list(columns[2 * n :])
+        return tally
+
+
+class Facts(NamedTuple):
+    """The newest value of each told field of one item, and when the newest of them happened."""
+
+    values: Mapping[str, Any]
+    event_time: Millis
+
+
+Telling = list[Any]
+"""``[event_time, known_at, {field: value}]``: what one event told and no later event has told again."""
+
+_EMPTY: Final[dict[str, list[Telling]]] = {}
+
+
+class EntityState:
+    """The bounded history of one entity. Changed only by :func:`feature_store.folding.apply`.
+
+    A state answers for its newest fact's ``known_at`` and later. Asked for an earlier moment, series and facts leave out what
+    was not known yet, but cannot bring back what was dropped or told anew since; tallies cannot be turned back.
+
+    Attributes:
+        known_at: when its newest fact became known.
+    """
+
+    __slots__ = ("_body", "_facts", "_packed", "_series", "_tallies", "known_at")
+
+    def __init__(self) -> None:
+        self.known_at: Millis = 0
+        self._series: dict[str, Series] = {}
+        self._tallies: dict[str, Tally] = {}
+        self._facts: dict[str, dict[str, list[Telling]]] = {}
+        self._packed: dict[str, tuple[int, int, bool]] = {}
+        self._body = b""
+
+    def series(self, name: str) -> Series | None:
+        """The series of that name, ``None`` when nothing ever entered it."""
+        found = self._series.get(name)
+        if found is None and name in self._packed:
+            offset, n, _ = self._packed.pop(name)
+            found = self._series[name] = Series.unpack(self._body, offset, n)
+        return found
+
+    def tally(self, name: str) -> Tally | None:
+        """The tally of that name, ``None`` when nothing ever entered it."""
+        found = self._tallies.get(name)
+        if found is None and name in self._packed:
+            offset, n, _ = self._packed.pop(name)
+            found = self._tallies[name] = Tally.unpack(self._body, offset, n)
+        return found
+
+    def group(self, name: str, as_of: Millis) -> dict[str, Facts]:
+        """The facts of a group by item, as far as known at ``as_of``."""
+        found = {}
+        for item, tellings in self._facts.get(name, _EMPTY).items():
+            facts = _merge(tellings, as_of)
+            if facts is not None:
+                found[item] = facts
+        return found
+
+    def facts(self, group: str, item: str, as_of: Millis) -> Facts | None:
+        """The facts of one item, as far as known at ``as_of``; ``None`` when there are none."""
+        return _merge(self._facts.get(group, _EMPTY).get(item, []), as_of)
+
+    def add_item(self, name: str, when: Millis, known: Millis, value: float, ref: int, keep: int) -> None:
+        """Enter an item into a series."""
+        series = self.series(name)
+        if series is None:
+            series = self._series[name] = Series()
+        series.add(when, known, value, ref, keep)
+
+    def add_count(self, name: str, period: int, total: int, keep: int) -> None:
+        """Enter an event into a tally."""
+        tally = self.tally(name)
+        if tally is None:
+            tally = self._tallies[name] = Tally()
+        tally.add(period, total, keep)
+
+    def tell(self, group: str, item: str, when: Millis, known: Millis, values: Mapping[str, Any]) -> None:
+        """Enter facts; each field keeps the value that happened last, whatever arrives when."""
+        items = self._facts.setdefault(group, {})
+        tellings = items.setdefault(item, [])
+        fresh = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        kept: list[Telling] = []
+        for telling in tellings:
+            mine, theirs = (when, known), (telling[0], telling[1])
+            for name in [name for name in telling[2] if name in fresh]:
+                newer = mine > theirs or (mine == theirs and orjson.dumps(fresh[name]) > orjson.dumps(telling[2][name]))
+                del (telling[2] if newer else fresh)[name]
+            if telling[2] and mine == theirs:
+                fresh |= telling[2]
+            elif telling[2]:
+                kept.append(telling)
+        if fresh:
+            kept.append([when, known, fresh])
+        kept.sort(key=lambda telling: (telling[0], telling[1]))
+        items[item] = kept
+
+    def to_bytes(self) -> bytes:
+        """The state as bytes; equal histories give equal bytes."""
+        facts = {group: {item: [[t, k, dict(sorted(v.items()))] for t, k, v in tellings] for item, tellings in sorted(items.items())}
+                 for group, items in sorted(self._facts.items())}  # fmt: skip
+        series = sorted([(name, len(one), one.pack()) for name, one in self._series.items()] + self._raw(is_series=True))
+        tallies = sorted([(name, len(one), one.pack()) for name, one in self._tallies.items()] + self._raw(is_series=False))
+        head = orjson.dumps([self.known_at, [[name, n] for name, n, _ in series], [[name, n] for name, n, _ in tallies], facts])
+        return b"".join([_HEAD.pack(FORMAT, len(head)), head, *(body for _, _, body in series + tallies)])
+
+    def _raw(self, *, is_series: bool) -> list[tuple[str, int, bytes]]:
+        size = _SERIES_ITEM if is_series else _TALLY_ITEM
+        sections = [(name, n, at) for name, (at, n, kind) in self._packed.items() if kind is is_series]
+        return [(name, n, self._body[at : at + n * size]) for name, n, at in sections]
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> EntityState:
+        """Read a state.
+
+        Raises:
+            StateCorrupt: the bytes are no state of this version.
+        """
+        try:
+            version, length = _HEAD.unpack_from(raw)
+            if version != FORMAT:
+                raise StateCorrupt(f"a state of format {version} cannot be read, only {FORMAT}")
+            state = cls()
+            start = _HEAD.size + length
+            state.known_at, series, tallies, state._facts = orjson.loads(memoryview(raw)[_HEAD.size : start])
+            for name, n, size, is_series in _sections(series, tallies):
+                state._packed[name] = (start, n, is_series)
+                start += n * size
+        except (struct.error, ValueError, TypeError) as error:
+            raise StateCorrupt(f"the bytes of a state cannot be read: {error}") from error
+        if start != len(raw):
+            raise StateCorrupt(f"a state of {start} bytes has {len(raw)}")
+        state._body = raw
+        return state
+
+
+def _sections(series: list[tuple[str, int]], tallies: list[tuple[str, int]]) -> Iterator[tuple[str, int, int, bool]]:
+    for name, n in series:
+        yield name, n, _SERIES_ITEM, True
+    for name, n in tallies:
+        yield name, n, _TALLY_ITEM, False
+
+
+def _merge(tellings: list[Telling], as_of: Millis) -> Facts | None:
+    if len(tellings) == 1:
+        only = tellings[0]
+        return Facts(only[2], only[0]) if only[1] <= as_of else None
+    merged: dict[str, Any] = {}
+    newest = 0
+    for when, known, values in tellings:
+        if known <= as_of:
+            merged.update(values)
+            newest = max(newest, when)
+    return Facts(merged, newest) if merged else None
