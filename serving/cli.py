@@ -1,0 +1,134 @@
+"""The ``ordinance`` command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from serving.home import HomeRefused
+from serving.settings import Settings
+
+Command = Callable[[argparse.Namespace, Settings], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 when it did what was asked, 1 when it could not (the reason is on standard error), 2 for a wrong command line.
+    """
+    parsed = _parser().parse_args(arguments)
+    try:
+        settings = _settings(parsed)
+        return int(parsed.run(parsed, settings))
+    except ValidationError as error:
+        for problem in error.errors():
+            print(f"ordinance: setting {'.'.join(map(str, problem['loc']))}: {problem['msg']}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print("ordinance: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if not _expected(error):
+            raise
+        print(f"ordinance: {error}", file=sys.stderr)
+        return 1
+
+
+def _expected(error: Exception) -> bool:
+    """Whether the message was written for the user; anything else is a defect and shows where."""
+    from serving.errors import explained  # noqa: PLC0415 - the parser answers --help without it
+
+    return isinstance(error, HomeRefused) or explained(error)
+
+
+def _settings(parsed: argparse.Namespace) -> Settings:
+    given = {name: getattr(parsed, name) for name in ("home", "port") if getattr(parsed, name, None) is not None}
+    return Settings(**given)
+
+
+def _up(parsed: argparse.Namespace, settings: Settings) -> int:
+    from serving.up import up  # noqa: PLC0415 - each command loads only what it needs
+
+    up(settings, empty=parsed.empty, say=lambda text: print(text, flush=True))
+    return 0
+
+
+def _keys_create(parsed: argparse.Namespace, settings: Settings) -> int:
+    from serving.commands import create_key  # noqa: PLC0415
+
+    print(create_key(settings, parsed.role, parsed.principal))
+    return 0
+
+
+def _train(parsed: argparse.Namespace, settings: Settings) -> int:
+    from serving.commands import train_file  # noqa: PLC0415
+
+    return train_file(settings, parsed)
+
+
+def _simulate(parsed: argparse.Namespace, settings: Settings) -> int:
+    from serving.commands import simulate  # noqa: PLC0415
+
+    return simulate(settings, parsed.orders, parsed.seed, parsed.output)
+
+
+def _seconds(text: str) -> float:
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], text[-1]) if text and text[-1] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 60s or 2m") from None
+    if not 1 <= seconds <= 24 * 3600:
+        raise argparse.ArgumentTypeError(f"{text!r}: between 1s and 24h")
+    return seconds
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--home", type=Path, metavar="DIR", help="the folder with all state (default $ORDINANCE_HOME, else ~/.ordinance)")
+    parser = argparse.ArgumentParser(prog="ordinance", description="The decision service of an order management system.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Command, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, parents=[common], help=text, description=text)
+        command.set_defaults(run=run)
+        return command
+
+    up = add("up", _up, "start everything on this machine and stay; Ctrl-C stops it")
+    up.add_argument("--port", type=int, help="the port to listen on (default 8000)")
+    up.add_argument("--empty", action="store_true", help="leave an empty home empty: no simulated history, no models")
+
+    keys = commands.add_parser("keys", help="API keys")
+    create = keys.add_subparsers(required=True, metavar="COMMAND").add_parser("create", parents=[common], help="print one new API key")
+    create.add_argument("--role", required=True, help="oms, auditor, reviewer, trainer, policy_owner, approver or admin")
+    create.add_argument("--principal", metavar="NAME", help="the person or system it belongs to; four eyes compare these")
+    create.set_defaults(run=_keys_create)
+
+    train = add("train", _train, "check a file, train on it, register the model and print the report")
+    train.add_argument("file", type=Path, metavar="FILE", help="CSV, also gzipped")
+    train.add_argument("--template", required=True, help="what to train: custom, ...")
+    train.add_argument("--target", metavar="COL", help="the column to predict")
+    train.add_argument("--time", metavar="COL", help="the column that orders the rows in time")
+    train.add_argument("--name", help="name of the model, and of its endpoint")
+    train.add_argument("--budget", type=_seconds, default=60.0, metavar="60s", help="time for tuning (default 60s)")
+    train.add_argument("--publish", action="store_true", help="put it in service at once; on demo homes only")
+
+    world = add("simulate", _simulate, "write a simulated order world as CSV files and event lines")
+    world.add_argument("--orders", type=int, required=True, metavar="N")
+    world.add_argument("--seed", type=int, default=1, metavar="S")
+    world.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
