@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _expected(error: Exception) -> bool:
     """Whether the message was written for the user; anything else is a defect and shows where."""
-    from serving.errors import explained  # noqa: PLC0415 - the parser answers --help without it
+    from serving.errors import explained
 
     return isinstance(error, HomeRefused) or explained(error)
 
@@ -56,27 +56,27 @@ def _settings(parsed: argparse.Namespace) -> Settings:
 
 
 def _up(parsed: argparse.Namespace, settings: Settings) -> int:
-    from serving.up import up  # noqa: PLC0415 - each command loads only what it needs
+    from serving.up import up
 
     up(settings, empty=parsed.empty, say=lambda text: print(text, flush=True))
     return 0
 
 
 def _keys_create(parsed: argparse.Namespace, settings: Settings) -> int:
-    from serving.commands import create_key  # noqa: PLC0415
+    from serving.commands import create_key
 
     print(create_key(settings, parsed.role, parsed.principal))
     return 0
 
 
 def _train(parsed: argparse.Namespace, settings: Settings) -> int:
-    from serving.commands import train_file  # noqa: PLC0415
+    from serving.commands import train_file
 
     return train_file(settings, parsed)
 
 
 def _simulate(parsed: argparse.Namespace, settings: Settings) -> int:
-    from serving.commands import simulate  # noqa: PLC0415
+    from serving.commands import simulate
 
     return simulate(settings, parsed.orders, parsed.seed, parsed.output)
 

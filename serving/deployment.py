@@ -28,7 +28,7 @@ class DecisionReplica:
     """Decides: holds the models, a database connection of its own and the group commit."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
-        from serving.wiring import wire_decisions  # noqa: PLC0415 - the console's process never loads it
+        from serving.wiring import wire_decisions
 
         self._wired = wire_decisions(Settings(**settings))
 
@@ -47,7 +47,7 @@ class ConsoleReplica:
     """Pages, uploads, and every route that is not a decision."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
-        from serving.wiring import wire_console  # noqa: PLC0415 - the decision processes never load it
+        from serving.wiring import wire_console
 
         self._app = wire_console(Settings(**settings), _TrainingLauncher(settings))
 
@@ -69,7 +69,7 @@ class _TrainingLauncher:
 @ray.remote(num_cpus=0, max_retries=0, max_calls=1)  # type: ignore[untyped-decorator]
 def _train(settings: dict[str, Any], training_id: str) -> None:
     os.nice(10)
-    from serving.wiring import run_training  # noqa: PLC0415 - heavy libraries, only where training runs
+    from serving.wiring import run_training
 
     run_training(Settings(**settings), training_id)
 

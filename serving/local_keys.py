@@ -10,7 +10,7 @@ import secrets
 
 from serving.home import Home
 
-SECRET_FILE = "local.secret"
+_FILE = "local.secret"
 
 
 def local_key(home: Home, role: str) -> str:
@@ -23,7 +23,7 @@ def local_key(home: Home, role: str) -> str:
 
 
 def _secret(home: Home) -> bytes:
-    path = home.keys / SECRET_FILE
+    path = home.keys / _FILE
     if not path.exists():
         scratch = path.with_suffix(f".{os.getpid()}")
         descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import FrameType
 
 from serving import environment
@@ -23,6 +24,12 @@ READY_LIMIT_S = 300
 
 class StartRefused(Exception):
     """The service cannot start; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Saying:
+    say: Callable[[str], None]
+    began: float
 
 
 def up(settings: Settings, *, empty: bool, say: Callable[[str], None]) -> None:
@@ -43,11 +50,11 @@ def up(settings: Settings, *, empty: bool, say: Callable[[str], None]) -> None:
         environment.prepare(settings, home)
         stopping = _stop_on_signals()
         began = time.monotonic()
-        from serving import wiring  # noqa: PLC0415 - after the environment is set
+        from serving import wiring
 
         fresh = wiring.prepare_home(settings)
         filling = _fill(settings, say) if fresh and not empty else None
-        _serve(settings, home, filling, stopping, say, began)
+        _serve(settings, home, filling, stopping, _Saying(say, began))
 
 
 def _serve(
@@ -55,10 +62,9 @@ def _serve(
     home: Home,
     filling: subprocess.Popen[bytes] | None,
     stopping: threading.Event,
-    say: Callable[[str], None],
-    began: float,
+    saying: _Saying,
 ) -> None:
-    from serving import deployment, wiring  # noqa: PLC0415 - Ray reads its environment when it is imported
+    from serving import deployment, wiring
 
     try:
         deployment.start(settings, home)
@@ -70,9 +76,9 @@ def _serve(
         if not stopping.is_set():
             if filling is not None:
                 wiring.decide_demo_orders(settings)
-            say(wiring.welcome(settings, time.monotonic() - began))
+            saying.say(wiring.welcome(settings, time.monotonic() - saying.began))
         stopping.wait()
-        say("Stopping ...")
+        saying.say("Stopping ...")
     finally:
         if filling is not None and filling.poll() is None:
             filling.terminate()
@@ -127,7 +133,7 @@ def _wait_until_ready(settings: Settings, stopping: threading.Event) -> None:
     why = "no answer yet"
     while not stopping.wait(0.1):
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own address
+            with urllib.request.urlopen(url, timeout=5) as answer:
                 if answer.status == 200:
                     return
         except urllib.error.HTTPError as error:
