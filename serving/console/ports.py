@@ -1,0 +1,324 @@
+"""What the pages need from below, as small protocols and values: a page can be rendered and tested without a database.
+
+Readers here are read-only by type: a page that writes does not type-check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Protocol
+
+from feature_store.times import Millis
+from serving.console.session import SessionSigner
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who is asking, and in which role.
+
+    Attributes:
+        key_hash: the hash of the API key that was shown; ``None`` where there was none.
+    """
+
+    principal: str
+    role: str
+    key_hash: str | None = None
+
+
+class Accounts(Protocol):
+    """Who may come in, and what they may do."""
+
+    def authenticate(self, key: str) -> Account | None:
+        """Whose API key it is; ``None`` for an unknown or revoked one."""
+
+    def still_valid(self, key_hash: str) -> bool:
+        """Whether the key that opened a session may still be used."""
+
+    def consume_login(self, token: str) -> Account | None:
+        """Use a one-time login token up; ``None`` when it is unknown, too old or was used."""
+
+    def may(self, role: str, action: str) -> bool:
+        """Whether a role may do something, by the matrix of routes and roles."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionFilters:
+    """What the list is narrowed to; ``None`` lets everything through."""
+
+    type: str | None = None
+    outcome: str | None = None
+    status: str | None = None
+    order_id: str | None = None
+    customer_id: str | None = None
+    reason: str | None = None
+    channel: str | None = None
+    region: str | None = None
+    since: Millis | None = None
+    until: Millis | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionLine:
+    """One decision as a list shows it."""
+
+    record_id: str
+    type: str
+    outcome: str
+    status: str
+    decided_at: Millis
+    order_id: str | None = None
+    order_version: int | None = None
+    customer_id: str | None = None
+    region: str | None = None
+    channel: str | None = None
+    reasons: tuple[str, ...] = ()
+    probability: float | None = None
+    model_name: str | None = None
+    model_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionSlice:
+    """One page of the list, newest first, and the cursors beside it."""
+
+    lines: tuple[DecisionLine, ...]
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureFact:
+    """One feature of a decision: what was known, what is usual, and what it did to the margin.
+
+    Attributes:
+        label: how people call it, by language.
+        event_time: the newest fact in it; ``None`` where there is none.
+        usual: the training median.
+    """
+
+    name: str
+    label: Mapping[str, str]
+    value: Any
+    unit: str | None = None
+    usual: Any = None
+    contribution: float | None = None
+    origin: str | None = None
+    event_time: Millis | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionFacts:
+    """One decision with everything that its page tells.
+
+    Attributes:
+        answer: what was answered, in the shape of the API.
+        features: of the snapshot, in its order, with their contributions.
+        base: of the explanation, in the margin; ``None`` where no model was asked.
+        marks: probabilities at which the policy changes its mind.
+    """
+
+    line: DecisionLine
+    answer: Mapping[str, Any]
+    reasons: Sequence[Mapping[str, Any]] = ()
+    features: Sequence[FeatureFact] = ()
+    base: float | None = None
+    margin: float | None = None
+    link: str = "logit"
+    as_of: Millis | None = None
+    view_version: str | None = None
+    marks: Sequence[float] = ()
+    order: Mapping[str, Any] | None = None
+    sequence: int | None = None
+    leaf_hash: str | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Decisions(Protocol):
+    """The decisions that were recorded. Read-only."""
+
+    def search(self, filters: DecisionFilters, cursor: str | None, limit: int) -> DecisionSlice:
+        """One page, newest first. Raises :class:`CursorRefused`."""
+
+    def get(self, record_id: str) -> DecisionFacts | None:
+        """One decision with everything; ``None`` where there is none."""
+
+    def of_order(self, order_id: str) -> Sequence[DecisionFacts]:
+        """Every decision of one order, oldest first."""
+
+    def types(self) -> Sequence[str]:
+        """The decision types that exist."""
+
+
+class CursorRefused(Exception):
+    """A cursor that this list did not hand out."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFacts:
+    """An accepted file and what was found in it; ``report`` is the check report as JSON."""
+
+    dataset_id: str
+    name: str
+    sha256: str
+    rows: int
+    bytes: int
+    template: str
+    report: Mapping[str, Any]
+    uploaded_by: str
+    uploaded_at: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFacts:
+    """One training: what was asked for, how far it is, what came of it.
+
+    Attributes:
+        spec: target, time, budget and the like, as asked.
+        state: queued, running, done, failed or cancelled.
+        error: a problem, when it failed.
+        report: metrics and model card, when it is done.
+    """
+
+    training_id: str
+    dataset_id: str | None
+    name: str
+    template: str
+    spec: Mapping[str, Any]
+    state: str
+    started_by: str
+    created_at: Millis
+    finished_at: Millis | None = None
+    model_version: int | None = None
+    error: Mapping[str, Any] | None = None
+    report: Mapping[str, Any] | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in {"done", "failed", "cancelled"}
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressFacts:
+    """One step of a training; ``data`` holds stage, share done and message."""
+
+    step: int
+    at: Millis
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRequest:
+    """What a training is asked for."""
+
+    dataset_id: str
+    template: str
+    target: str | None
+    time: str | None
+    name: str | None
+    budget_s: float
+
+
+class Refused(Exception):
+    """A request that cannot be carried out as it stands, in the shape of a problem.
+
+    Args:
+        status: of the answer.
+        detail: what is wrong and what to do.
+        errors: where, one by one: ``loc``, ``msg``, and ``row`` and ``column`` of a file.
+    """
+
+    def __init__(self, status: int, detail: str, errors: Sequence[Mapping[str, Any]] = (), title: str | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.title = title
+
+
+class Workbench(Protocol):
+    """Datasets and trainings."""
+
+    def accept(self, file: BinaryIO, filename: str, template: str, principal: str) -> DatasetFacts:
+        """Take a file in. Raises :class:`Refused` when it cannot be read."""
+
+    def dataset(self, dataset_id: str) -> DatasetFacts | None:
+        """One dataset."""
+
+    def datasets(self, limit: int) -> Sequence[DatasetFacts]:
+        """The newest datasets."""
+
+    def check(self, dataset_id: str, template: str, target: str | None, time: str | None) -> Mapping[str, Any]:
+        """Check a dataset for one purpose: the report as JSON. Raises :class:`Refused`."""
+
+    def start(self, request: TrainingRequest, principal: str) -> TrainingFacts:
+        """Queue a training and launch it outside this process. Raises :class:`Refused`."""
+
+    def training(self, training_id: str) -> TrainingFacts | None:
+        """One training."""
+
+    def trainings(self, limit: int) -> Sequence[TrainingFacts]:
+        """The newest trainings."""
+
+    def progress(self, training_id: str, after_step: int) -> Sequence[ProgressFacts]:
+        """The steps after one, oldest first."""
+
+    def cancel(self, training_id: str) -> bool:
+        """Ask a training to stop; ``False`` when it was over already."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """One registered model version."""
+
+    name: str
+    version: int
+    type: str
+    template: str
+    digest: str
+    created_by: str
+    created_at: Millis
+    aliases: tuple[str, ...] = ()
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Models(Protocol):
+    """The model versions that exist, and what may be done with them."""
+
+    def all(self) -> Sequence[ModelFacts]:
+        """Every version, by name, newest first."""
+
+    def get(self, name: str, version: int) -> ModelFacts | None:
+        """One version."""
+
+    def request_schema(self, name: str, version: int) -> Mapping[str, Any] | None:
+        """JSON schema of a custom type's row; ``None`` for a built-in type."""
+
+    @property
+    def can_publish(self) -> bool:
+        """Whether one person alone may put a version in service, as on a demo home."""
+
+    def publish(self, name: str, version: int, principal: str) -> None:
+        """Make a version the champion of its type. Raises :class:`Refused`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Everything the console works with; made once, at start.
+
+    Attributes:
+        base_url: how users reach the service, for examples; without a trailing slash.
+        max_upload_bytes: a larger file is refused with 413 while it arrives.
+        now: the clock.
+        secure_cookies: cookies only over TLS; on anything but loopback.
+    """
+
+    accounts: Accounts
+    decisions: Decisions
+    workbench: Workbench
+    models: Models
+    signer: SessionSigner
+    now: Callable[[], Millis]
+    base_url: str = "http://127.0.0.1:8000"
+    max_upload_bytes: int = 512 * 1024 * 1024
+    secure_cookies: bool = False

@@ -1,0 +1,137 @@
+"""Numbers, times and amounts as people read them, in both languages. Pure: a value in, a text out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from feature_store.times import Millis
+
+LANGUAGES = ("en", "zh")
+MINUS = "−"
+_SYMBOLS = {"CNY": "¥", "USD": "$", "EUR": "€", "GBP": "£", "HKD": "HK$"}
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_STEPS = ((86_400, "day", "days", "天"), (3_600, "h", "h", "小时"), (60, "min", "min", "分钟"), (1, "s", "s", "秒"))
+
+
+def percent(share: float) -> str:
+    """``0.31`` → ``31 %``; finer near 0 and 1, where a rounded number would lie."""
+    return f"{_percent_digits(share)} %"
+
+
+def percent_range(low: float, high: float) -> str:
+    """``(0.24, 0.39)`` → ``24–39 %``."""
+    return f"{_percent_digits(low)}–{_percent_digits(high)} %"
+
+
+def _percent_digits(share: float) -> str:
+    value = 100 * share
+    edge = min(value, 100 - value)
+    if edge <= 0 or edge >= 9.95:
+        return f"{value:.0f}"
+    digits = 1 if edge >= 0.095 else 2
+    text = f"{value:.{digits}f}"
+    if float(text) in (0.0, 100.0):
+        return "<0.01" if value < 50 else ">99.99"
+    return text.removesuffix(".0") if edge >= 0.95 else text
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """``0.82`` → ``+0.82``, ``-0.39`` → ``−0.39`` with a true minus."""
+    text = f"{abs(value):.{digits}f}"
+    if float(text) == 0:
+        return text
+    return (MINUS if value < 0 else "+") + text
+
+
+def number(value: float | int) -> str:
+    """At most four significant digits where there are decimals, thousands grouped: ``48,213``, ``0.0342``."""
+    if not math.isfinite(value):
+        return "–"
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}".replace("-", MINUS)
+    digits = max(0, 3 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{min(digits, 8)}f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return text.replace("-", MINUS)
+
+
+def age(seconds: float, language: str) -> str:
+    """``311`` → ``5 min``; the largest whole unit."""
+    for size, one, many, zh in _STEPS:
+        if seconds >= size or size == 1:
+            count = int(seconds // size)
+            return f"{count} {zh}" if language == "zh" else f"{count:,} {one if count == 1 else many}"
+    raise AssertionError("the last step always fits")
+
+
+def moment(at: Millis, language: str, *, millis: bool = True) -> str:
+    """Date and time in UTC, to the millisecond or the minute."""
+    return f"{day(at, language)}{'' if language == 'zh' else ','} {clock(at, millis=millis)} UTC"
+
+
+def day(at: Millis, language: str) -> str:
+    """``11 Nov 2026`` or ``2026年11月11日``."""
+    stamp = datetime.fromtimestamp(at // 1000, UTC)
+    if language == "zh":
+        return f"{stamp.year}年{stamp.month}月{stamp.day}日"
+    return f"{stamp.day} {_MONTHS[stamp.month - 1]} {stamp.year}"
+
+
+def clock(at: Millis, *, millis: bool = True) -> str:
+    """``00:00:03.140``, or ``00:00`` without the finer part."""
+    stamp = datetime.fromtimestamp(at // 1000, UTC)
+    return f"{stamp:%H:%M:%S}.{at % 1000:03d}" if millis else f"{stamp:%H:%M}"
+
+
+def money(amount: Mapping[str, Any] | None) -> str:
+    """``{"amount": "1742.5", "currency": "CNY"}`` → ``¥1,742.50``."""
+    if not amount:
+        return "–"
+    try:
+        value = Decimal(str(amount.get("amount"))).normalize()
+    except InvalidOperation:
+        return "–"
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int):
+        return "–"
+    currency = str(amount.get("currency", ""))
+    text = f"{abs(value):,.{max(2, -exponent)}f}"
+    sign = MINUS if value < 0 else ""
+    symbol = _SYMBOLS.get(currency)
+    return f"{sign}{symbol}{text}" if symbol else f"{sign}{text} {currency}".rstrip()
+
+
+def size(count: int) -> str:
+    """Bytes as ``31 kB``, ``2.4 MB``."""
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def value_text(value: Any, unit: str | None = None) -> str:
+    """A feature's or a cell's value with its unit; a dash where nothing is known."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, bool):
+        return "✓" if value else "✗"
+    if isinstance(value, int | float):
+        if unit in {"share", "ratio", "probability"}:
+            return percent(value) if 0 <= value <= 1 else number(value)
+        text = number(value)
+        return f"{text} {unit}" if unit and unit not in {"count", "flag", "1"} else text
+    return str(value)
+
+
+def speak(texts: Mapping[str, str] | str, language: str) -> str:
+    """The text in the reader's language, else in English, else in any."""
+    if isinstance(texts, str):
+        return texts
+    return texts.get(language) or texts.get("en") or next(iter(texts.values()), "")
