@@ -87,7 +87,7 @@ def find_leaks(columns: Sequence[Column], target: Target, time: Column | None, g
         values = column.values[rows]
         leak = None
         if column.kind is Kind.TIME and time is not None:
-            leak = _dated(column, values, time, rows, truth, fold)
+            leak = _dated(column, values, time, rows=rows, target=truth, fold=fold)
         if leak is None:
             leak = _filled(column, values, truth)
         if leak is None and column.kind is not Kind.TIME:
@@ -159,7 +159,7 @@ def _out_of_fold(bins: NDArray[np.int64], truth: NDArray[np.float64], fold: NDAr
 
 
 def _dated(
-    column: Column, values: NDArray[np.float64], time: Column, rows: NDArray[np.int64], target: Target, fold: NDArray[np.int64]
+    column: Column, values: NDArray[np.float64], time: Column, *, rows: NDArray[np.int64], target: Target, fold: NDArray[np.int64]
 ) -> Leak | None:
     distance = values - time.values[rows]
     both = ~np.isnan(distance)
