@@ -98,7 +98,7 @@ def create(model: Path, url: str) -> FastAPI:
             )
             db.add(decision)
             answer = {"decision_id": decision.id, "outcome": outcome, "probability": probability, "contributions": why}
-        return answer
+        return answer  # noqa: RET504 - only after the commit at the end of the block
 
     return app
 
