@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from feature_store.entities import NETWORK_KEY, Entity, EntityKey
 from feature_store.order import MICRO, Order

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
@@ -22,6 +22,7 @@ import orjson
 from feature_store.times import Millis
 
 FORMAT: Final = 1
+"""Version of the bytes; a state of another version is rebuilt from the events."""
 _HEAD: Final = struct.Struct("<BI")
 _SERIES_ITEM: Final = 8 + 8 + 8 + 4
 _TALLY_ITEM: Final = 4 + 4 + 8
@@ -36,8 +37,17 @@ def code(text: str) -> int:
     return crc32(text.encode())
 
 
+class Item(NamedTuple):
+    """One item of a series; its order as a tuple is its order in the series."""
+
+    when: Millis
+    known: Millis
+    ref: int
+    value: float
+
+
 class Series:
-    """The last ``keep`` items of one kind, ordered by (when, known, ref, value).
+    """The last ``keep`` items of one kind, in the order of :class:`Item`.
 
     Attributes:
         when: when each happened.
@@ -57,11 +67,12 @@ class Series:
     def __len__(self) -> int:
         return len(self.when)
 
-    def add(self, when: Millis, known: Millis, value: float, ref: int, keep: int) -> None:
+    def add(self, item: Item, keep: int) -> None:
         """Insert one item at its place; the oldest goes when there are more than ``keep``."""
+        when, known, ref, value = item
         at = len(self.when)
         if at and when <= self.when[-1]:
-            at = self._place(when, known, value, ref)
+            at = self._place(item)
         self.when.insert(at, when)
         self.known.insert(at, known)
         self.value.insert(at, value)
@@ -69,19 +80,20 @@ class Series:
         if len(self.when) > keep:
             del self.when[0], self.known[0], self.value[0], self.ref[0]
 
-    def _place(self, when: Millis, known: Millis, value: float, ref: int) -> int:
-        low, high = bisect_left(self.when, when), bisect_right(self.when, when)
-        item = (known, ref, value)
-        while low < high and (self.known[low], self.ref[low], self.value[low]) < item:
+    def _place(self, item: Item) -> int:
+        low, high = bisect_left(self.when, item.when), bisect_right(self.when, item.when)
+        while low < high and (item.when, self.known[low], self.ref[low], self.value[low]) < item:
             low += 1
         return low
 
     def pack(self) -> bytes:
+        """Its columns, one after the other, little-endian."""
         n = len(self.when)
         return struct.pack(f"<{n}q{n}q{n}d{n}I", *self.when, *self.known, *self.value, *self.ref)
 
     @classmethod
     def unpack(cls, body: bytes, offset: int, n: int) -> Series:
+        """Read what :meth:`pack` wrote for ``n`` items."""
         columns = struct.unpack_from(f"<{n}q{n}q{n}d{n}I", body, offset)
         series = cls()
         series.when = list(columns[:n])
@@ -95,11 +107,15 @@ class Tally:
     """Counts and totals per period (an hour or a day since the epoch, UTC), the newest ``keep`` periods that saw anything.
 
     Totals are whole numbers, so that the order in which events arrive cannot change a bit of them.
+
+    Attributes:
+        newest: when the newest event in it happened.
     """
 
-    __slots__ = ("count", "period", "total")
+    __slots__ = ("count", "newest", "period", "total")
 
-    def __init__(self) -> None:
+    def __init__(self, newest: Millis = 0) -> None:
+        self.newest = newest
         self.period: list[int] = []
         self.count: list[int] = []
         self.total: list[int] = []
@@ -107,8 +123,10 @@ class Tally:
     def __len__(self) -> int:
         return len(self.period)
 
-    def add(self, period: int, total: int, keep: int) -> None:
-        """Count one event in ``period``, with ``total`` added to the period's total."""
+    def add(self, when: Millis, period_length: Millis, total: int, keep: int) -> None:
+        """Count one event in the period of ``when``, with ``total`` added to the period's total."""
+        period = when // period_length
+        self.newest = max(self.newest, when)
         if self.period and self.period[-1] == period:
             self.count[-1] += 1
             self.total[-1] += total
@@ -130,13 +148,15 @@ class Tally:
         return sum(self.count[low:high]), sum(self.total[low:high])
 
     def pack(self) -> bytes:
+        """Its columns, one after the other, little-endian."""
         n = len(self.period)
         return struct.pack(f"<{n}i{n}I{n}q", *self.period, *self.count, *self.total)
 
     @classmethod
-    def unpack(cls, body: bytes, offset: int, n: int) -> Tally:
+    def unpack(cls, body: bytes, offset: int, n: int, newest: Millis) -> Tally:
+        """Read what :meth:`pack` wrote for ``n`` periods."""
         columns = struct.unpack_from(f"<{n}i{n}I{n}q", body, offset)
-        tally = cls()
+        tally = cls(newest)
         tally.period = list(columns[:n])
         tally.count = list(columns[n : 2 * n])
         tally.total = list(columns[2 * n :])
@@ -152,6 +172,19 @@ class Facts(NamedTuple):
 
 Telling = list[Any]
 """``[event_time, known_at, {field: value}]``: what one event told and no later event has told again."""
+
+
+class _Section(NamedTuple):
+    """Where a column still packed lies: of a tally when it has a ``newest``, else of a series."""
+
+    offset: int
+    items: int
+    newest: Millis | None
+
+    @property
+    def size(self) -> int:
+        return self.items * (_SERIES_ITEM if self.newest is None else _TALLY_ITEM)
+
 
 _EMPTY: Final[dict[str, list[Telling]]] = {}
 
@@ -173,23 +206,23 @@ class EntityState:
         self._series: dict[str, Series] = {}
         self._tallies: dict[str, Tally] = {}
         self._facts: dict[str, dict[str, list[Telling]]] = {}
-        self._packed: dict[str, tuple[int, int, bool]] = {}
+        self._packed: dict[str, _Section] = {}
         self._body = b""
 
     def series(self, name: str) -> Series | None:
         """The series of that name, ``None`` when nothing ever entered it."""
         found = self._series.get(name)
         if found is None and name in self._packed:
-            offset, n, _ = self._packed.pop(name)
-            found = self._series[name] = Series.unpack(self._body, offset, n)
+            section = self._packed.pop(name)
+            found = self._series[name] = Series.unpack(self._body, section.offset, section.items)
         return found
 
     def tally(self, name: str) -> Tally | None:
         """The tally of that name, ``None`` when nothing ever entered it."""
         found = self._tallies.get(name)
         if found is None and name in self._packed:
-            offset, n, _ = self._packed.pop(name)
-            found = self._tallies[name] = Tally.unpack(self._body, offset, n)
+            section = self._packed.pop(name)
+            found = self._tallies[name] = Tally.unpack(self._body, section.offset, section.items, section.newest or 0)
         return found
 
     def group(self, name: str, as_of: Millis) -> dict[str, Facts]:
@@ -205,19 +238,19 @@ class EntityState:
         """The facts of one item, as far as known at ``as_of``; ``None`` when there are none."""
         return _merge(self._facts.get(group, _EMPTY).get(item, []), as_of)
 
-    def add_item(self, name: str, when: Millis, known: Millis, value: float, ref: int, keep: int) -> None:
+    def add_item(self, name: str, item: Item, keep: int) -> None:
         """Enter an item into a series."""
         series = self.series(name)
         if series is None:
             series = self._series[name] = Series()
-        series.add(when, known, value, ref, keep)
+        series.add(item, keep)
 
-    def add_count(self, name: str, period: int, total: int, keep: int) -> None:
-        """Enter an event into a tally."""
+    def add_count(self, name: str, when: Millis, period_length: Millis, total: int, keep: int) -> None:
+        """Enter an event into a tally of that period length."""
         tally = self.tally(name)
         if tally is None:
             tally = self._tallies[name] = Tally()
-        tally.add(period, total, keep)
+        tally.add(when, period_length, total, keep)
 
     def tell(self, group: str, item: str, when: Millis, known: Millis, values: Mapping[str, Any]) -> None:
         """Enter facts; each field keeps the value that happened last, whatever arrives when."""
@@ -243,15 +276,12 @@ class EntityState:
         """The state as bytes; equal histories give equal bytes."""
         facts = {group: {item: [[t, k, dict(sorted(v.items()))] for t, k, v in tellings] for item, tellings in sorted(items.items())}
                  for group, items in sorted(self._facts.items())}  # fmt: skip
-        series = sorted([(name, len(one), one.pack()) for name, one in self._series.items()] + self._raw(is_series=True))
-        tallies = sorted([(name, len(one), one.pack()) for name, one in self._tallies.items()] + self._raw(is_series=False))
-        head = orjson.dumps([self.known_at, [[name, n] for name, n, _ in series], [[name, n] for name, n, _ in tallies], facts])
-        return b"".join([_HEAD.pack(FORMAT, len(head)), head, *(body for _, _, body in series + tallies)])
-
-    def _raw(self, *, is_series: bool) -> list[tuple[str, int, bytes]]:
-        size = _SERIES_ITEM if is_series else _TALLY_ITEM
-        sections = [(name, n, at) for name, (at, n, kind) in self._packed.items() if kind is is_series]
-        return [(name, n, self._body[at : at + n * size]) for name, n, at in sections]
+        sections = [(name, len(one), None, one.pack()) for name, one in self._series.items()]
+        sections += [(name, len(one), one.newest, one.pack()) for name, one in self._tallies.items()]
+        sections += [(name, at.items, at.newest, self._body[at.offset : at.offset + at.size]) for name, at in self._packed.items()]
+        sections.sort(key=lambda section: section[0])
+        head = orjson.dumps([self.known_at, [section[:3] for section in sections], facts])
+        return b"".join([_HEAD.pack(FORMAT, len(head)), head, *(section[3] for section in sections)])
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> EntityState:
@@ -266,23 +296,16 @@ class EntityState:
                 raise StateCorrupt(f"a state of format {version} cannot be read, only {FORMAT}")
             state = cls()
             start = _HEAD.size + length
-            state.known_at, series, tallies, state._facts = orjson.loads(memoryview(raw)[_HEAD.size : start])
-            for name, n, size, is_series in _sections(series, tallies):
-                state._packed[name] = (start, n, is_series)
-                start += n * size
+            state.known_at, sections, state._facts = orjson.loads(memoryview(raw)[_HEAD.size : start])
+            for name, items, newest in sections:
+                section = state._packed[name] = _Section(start, items, newest)
+                start += section.size
         except (struct.error, ValueError, TypeError) as error:
             raise StateCorrupt(f"the bytes of a state cannot be read: {error}") from error
         if start != len(raw):
             raise StateCorrupt(f"a state of {start} bytes has {len(raw)}")
         state._body = raw
         return state
-
-
-def _sections(series: list[tuple[str, int]], tallies: list[tuple[str, int]]) -> Iterator[tuple[str, int, int, bool]]:
-    for name, n in series:
-        yield name, n, _SERIES_ITEM, True
-    for name, n in tallies:
-        yield name, n, _TALLY_ITEM, False
 
 
 def _merge(tellings: list[Telling], as_of: Millis) -> Facts | None:
