@@ -68,7 +68,7 @@ _T, _N, _B, _AT, _TS = Kind.TEXT, Kind.NUMBER, Kind.BOOL, Kind.TIME, Kind.TEXTS
 _PARTIES = {"device_id": _T, "address_id": _T, "payment_token": _T, "ip": _T, "region": _T, "channel": _T}
 
 VOCABULARY: dict[EventType, dict[str, Field]] = {
-    EventType.CUSTOMER_REGISTERED: _fields({"customer_id": _T}, {"segment": _T, "region": _T}),
+    EventType.CUSTOMER_REGISTERED: _fields({"customer_id": _T}, {"segment": _T, "region": _T, "address_id": _T}),
     EventType.ORDER_PLACED: _fields(
         {"order_id": _T, "customer_id": _T, "amount": _N},
         {**_PARTIES, "qty": _N, "skus": _TS, "supplier_ids": _TS, "tags": _TS, "promised_by": _AT},
