@@ -94,7 +94,7 @@ VOCABULARY: dict[EventType, dict[str, Field]] = {
     EventType.NODE_STATUS: _fields(
         {"node_id": _T},
         {
-            "region": _T, "lat": _N, "lon": _N, "status": _T, "capacity_left": _N, "backlog": _N, "staffing": _N,
+            "region": _T, "lat": _N, "lon": _N, "status": _T, "capacity": _N, "capacity_left": _N, "backlog": _N, "staffing": _N,
             "cutoff_hour": _N, "processing_h": _N, "processing_cost": _N, "temp_classes": _TS,
         },
     ),
