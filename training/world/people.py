@@ -1,0 +1,179 @@
+"""The customers, and the plan of who orders when: all accounts and all authors of several orders are laid out before the first day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from feature_store.times import DAY, HOUR, MINUTE, Millis
+from training.world.calendar import Calendar
+from training.world.network import CITIES
+from training.world.scenes import MAX_ORDERS, SIGNALS, Scene, prior_of
+from training.world.values import Floats, Ints, WorldConfig, pick, rng_of
+
+SEGMENTS: tuple[str, ...] = ("bronze", "silver", "gold", "platinum")
+RETURN_HABIT: Floats = np.array([0.006, 0.028, 0.11, 0.36])
+"""Hidden habits of customers: chance of returning a usual order."""
+RETURN_HABIT_SHARE: Floats = np.array([0.60, 0.27, 0.095, 0.035])
+NEW_SHARE = 0.09
+_DEVICES_PER_CUSTOMER = 16
+_FOREIGN = 8_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """One author of a scene on one day: one or several orders, each from an account of its own."""
+
+    scene: Scene
+    fraud: bool
+    start: Millis
+    first_account: int
+    orders: int
+    serial: int
+    sku: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many orders each day has, and which of them are laid out beforehand.
+
+    Attributes:
+        orders: orders by day.
+        first_orders: by day the accounts that are new, with the moment of their first order.
+        authors: by day.
+    """
+
+    orders: Ints
+    first_orders: tuple[tuple[tuple[int, Millis], ...], ...]
+    authors: tuple[tuple[Author, ...], ...]
+
+
+@dataclass(slots=True)
+class People:
+    """All accounts as arrays; changes as people move, change phones, and are seen to return goods.
+
+    Attributes:
+        regulars: accounts 0..regulars-1 order on their own; later ones belong to authors of scenes.
+        habit: hidden kind of returner.
+        belief: log-probability of each kind given the returns that are known so far, (accounts, 4), up to a constant.
+        orders: orders placed so far.
+        group: serial of the author whose address an account was registered with; -1 for none.
+    """
+
+    regulars: int
+    city: Ints
+    registered_at: Ints
+    segment: Ints
+    activity: Floats
+    habit: Ints
+    belief: Floats
+    orders: Ints
+    device: Ints
+    address: Ints
+    group: Ints
+    group_device: Ints
+    by_registration: Ints
+
+    def habit_chances(self, accounts: Ints) -> Floats:
+        """Probability of each kind of returner for each account, (n, 4)."""
+        belief = self.belief[accounts]
+        weights = np.exp(belief - belief.max(axis=1, keepdims=True))
+        return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def device_serial(account: int, version: int) -> int:
+    """Serial of the ``version``-th device of an account."""
+    return account * _DEVICES_PER_CUSTOMER + version % _DEVICES_PER_CUSTOMER
+
+
+def foreign_serial(serial: int) -> int:
+    """Serial of a device, address, card or network that belongs to no regular account."""
+    return _FOREIGN + serial
+
+
+def _authors_of_day(
+    calendar: Calendar, launches: dict[int, int], day: int, orders: int, rng: np.random.Generator, first_account: int, serial: int
+) -> list[Author]:
+    """Draw the day's authors of scenes with several orders or young accounts."""
+    found: list[Author] = []
+    rates = {Scene.CARD_TESTING: 0.0052, Scene.SHARED_ADDRESS: 0.0034, Scene.LAUNCH: 0.11 if day in launches else 0.0}
+    budget = orders // 2
+    for scene, rate in rates.items():
+        signals = SIGNALS[scene]
+        for _ in range(int(rng.poisson(orders * rate))):
+            fraud = bool(rng.random() < prior_of(scene, float(calendar.progress[day])))
+            count = int(min(rng.geometric(1.0 - signals.goes_on[fraud]), MAX_ORDERS, budget))
+            if count < 1:
+                break
+            budget -= count
+            hour = 10.0 + rng.exponential(0.6) if scene is Scene.LAUNCH else rng.uniform(7.0, 23.0)
+            start = calendar.start_of(day) + int(min(hour, 23.0) * HOUR)
+            found.append(Author(scene, fraud, start, first_account, count, serial, launches.get(day, -1) if scene is Scene.LAUNCH else -1))
+            first_account += count
+            serial += 1
+    return found
+
+
+def make_people(config: WorldConfig, calendar: Calendar, launches: dict[int, int]) -> tuple[People, Plan]:
+    """All accounts of a world and the plan of its days.
+
+    Args:
+        launches: for days on which a limited SKU goes on sale, which.
+    """
+    rng = rng_of(config.seed, 4)
+    orders = rng.multinomial(config.orders, calendar.volume / calendar.volume.sum()).astype(np.int64)
+    known = max(200, config.orders // 6)
+    fresh = rng.binomial(orders, NEW_SHARE)
+    regulars = known + int(fresh.sum())
+    registered = np.zeros(regulars, dtype=np.int64)
+    registered[:known] = calendar.midnight - (DAY * (2.0 + rng.exponential(420.0, known))).astype(np.int64)
+    first_orders: list[tuple[tuple[int, Millis], ...]] = []
+    authors: list[tuple[Author, ...]] = []
+    at, account, serial = known, regulars, 0
+    for day in range(calendar.days):
+        hours = pick(rng, np.cumsum(calendar.hours(day)), int(fresh[day])) * HOUR + rng.integers(0, HOUR, fresh[day])
+        gaps = np.minimum(rng.exponential(40 * MINUTE, fresh[day]) + MINUTE, 12 * HOUR).astype(np.int64)
+        moments = np.sort(calendar.start_of(day) + hours)
+        registered[at : at + len(moments)] = moments - gaps
+        first_orders.append(tuple((at + i, int(m)) for i, m in enumerate(moments)))
+        at += len(moments)
+        found = _authors_of_day(calendar, launches, day, int(orders[day]) - len(moments), rng, account, serial)
+        authors.append(tuple(found))
+        account += sum(author.orders for author in found)
+        serial += len(found)
+    people = _make_accounts(rng, regulars, account, registered, authors)
+    return people, Plan(orders, tuple(first_orders), tuple(authors))
+
+
+def _make_accounts(rng: np.random.Generator, regulars: int, total: int, registered: Ints, authors: list[tuple[Author, ...]]) -> People:
+    weights = np.cumsum([city.weight for city in CITIES])
+    city = pick(rng, weights, total)
+    registered_at = np.zeros(total, dtype=np.int64)
+    registered_at[:regulars] = registered
+    group, group_device = np.full(total, -1), np.full(total, -1)
+    for author in (author for day in authors for author in day):
+        mine = slice(author.first_account, author.first_account + author.orders)
+        signals = SIGNALS[author.scene]
+        assert signals.age_d is not None
+        assert signals.same_device is not None
+        age = rng.exponential(signals.age_d[author.fraud], author.orders) * DAY
+        registered_at[mine] = author.start - age.astype(np.int64) - MINUTE
+        group_device[mine] = np.where(rng.random(author.orders) < signals.same_device[author.fraud], author.serial, -1)
+        if author.scene is Scene.SHARED_ADDRESS:
+            group[mine], city[mine] = author.serial, city[author.first_account]
+    return People(
+        regulars=regulars,
+        city=city,
+        registered_at=registered_at,
+        segment=pick(rng, np.cumsum([0.55, 0.27, 0.13, 0.05]), total),
+        activity=rng.gamma(0.8, 1.0, total) + 0.05,
+        habit=pick(rng, np.cumsum(RETURN_HABIT_SHARE), total),
+        belief=np.tile(np.log(RETURN_HABIT_SHARE), (total, 1)),
+        orders=np.zeros(total, dtype=np.int64),
+        device=np.zeros(total, dtype=np.int64),
+        address=np.zeros(total, dtype=np.int64),
+        group=group,
+        group_device=group_device,
+        by_registration=np.argsort(registered_at, kind="stable").astype(np.int64),
+    )
