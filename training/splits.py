@@ -1,0 +1,107 @@
+"""Split rows the way the model will be used: learn from the past, be judged on the future, never on both sides of one group.
+
+A row may be learnt from only when its outcome was known before the first judged row. Outcomes differ in how soon they are known (a
+charge-back tells of fraud, its absence only after weeks), so the newest rows, of which only some outcomes are known, are left out as a
+whole: taking those that are known would teach a wrong base rate.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.table import Integers, TrainingTable
+
+TEST_SHARE = 0.2
+_FOLD_STARTS = (0.5, 0.65, 0.82)
+_KNOWN = 0.95
+_LONGEST_WAIT = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Rows to fit on and rows to judge by, as indexes into the table."""
+
+    fit: Integers
+    judge: Integers
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How a table was split.
+
+    Attributes:
+        method: ``time`` (the newest rows judge) or ``hash`` (no times: a fifth of the groups judge).
+        develop: rows that may be learnt from, oldest first.
+        test: rows that judge the final model and nothing else.
+        folds: splits inside ``develop``, forward in time, for tuning and calibration.
+        cut_at: time of the first test row.
+        purged: rows left out because of their group or because their outcome was not known yet.
+    """
+
+    method: str
+    develop: Integers
+    test: Integers
+    folds: tuple[Fold, ...]
+    cut_at: int | None
+    purged: int
+
+
+def split(table: TrainingTable) -> Split:
+    """Split a table; rows without an outcome take no part."""
+    rows = np.flatnonzero(~np.isnan(table.label))
+    if table.time is None or len(np.unique(table.time[rows])) < 20:
+        return _by_hash(table, rows)
+    order = rows[np.argsort(table.time[rows], kind="stable")]
+    times = table.time[order]
+    cut = int(times[int(len(order) * (1 - TEST_SHARE))])
+    test = order[times >= cut]
+    develop = _learnable(table, order[times < cut], test, cut)
+    folds = []
+    edges = [int(len(develop) * start) for start in _FOLD_STARTS] + [len(develop)]
+    for begin, end in itertools.pairwise(edges):
+        start = int(table.time[develop[begin]])
+        inside = table.time[develop]
+        judge = develop[(inside >= start) & (np.arange(len(develop)) < end)]
+        fit = _learnable(table, develop[inside < start], judge, start)
+        if len(fit) and len(judge):
+            folds.append(Fold(fit, judge))
+    return Split("time", develop, test, tuple(folds), cut, len(order) - len(test) - len(develop))
+
+
+def _learnable(table: TrainingTable, past: Integers, future: Integers, cut: int) -> Integers:
+    """The past rows that may be learnt from when the future rows judge."""
+    keep = np.ones(len(past), dtype=bool)
+    if table.group is not None:
+        keep &= ~np.isin(table.group[past], table.group[future])
+    if table.label_known_at is not None and table.time is not None and len(past):
+        known, time = table.label_known_at[past], table.time[past]
+        wait = np.quantile(known - time, _KNOWN, method="higher")
+        span = (1 - _LONGEST_WAIT) * (cut - int(time[0]))
+        keep &= (known <= cut) & (time <= max(cut - int(wait), int(time[0]) + int(span)))
+    return past[keep]
+
+
+def _by_hash(table: TrainingTable, rows: Integers) -> Split:
+    group = table.group if table.group is not None else np.arange(len(table), dtype=np.int64)
+    part = _part(group[rows], 10)
+    test, develop = rows[part < 2], rows[part >= 2]
+    inner = part[part >= 2]
+    folds = tuple(Fold(develop[~np.isin(inner, judged)], develop[np.isin(inner, judged)]) for judged in ((2, 3, 4), (5, 6, 7), (8, 9)))
+    return Split("hash", develop, test, folds, None, 0)
+
+
+def _part(keys: Integers, parts: int) -> NDArray[np.int64]:
+    """A part for each key by a mixing hash: equal keys fall into one part."""
+    mixed = (keys.astype(np.uint64) + np.uint64(0x9E37)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(29)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    return ((mixed >> np.uint64(33)) % np.uint64(parts)).astype(np.int64)
+
+
+def thin(rows: Integers, most: int) -> Integers:
+    """Every k-th row, so that at most so many remain: the order in time stays as it was."""
+    return rows[:: -(-len(rows) // most)] if len(rows) > most else rows
