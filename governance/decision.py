@@ -1,144 +1,139 @@
-"""The decision as a value: what was decided, why, how sure, and by which model and policy."""
+"""The pure core: what is decided, from what is known, by which model and under which policy.
+
+Live, dry run, shadow, replay, what-if and training evaluation all call :func:`decide`; the same inputs give the same decision, byte for byte.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from feature_store.order import MICRO
+from governance.completion import complete
+from governance.facts import LineStock, line_stock, order_facts, stock_facts
+from governance.inputs import Failure, Inputs
+from governance.opinion import Deployed, Opinion, form_opinion
+from governance.plan import decide_split
+from governance.policy import PREDICTION, Policy
+from governance.promise import promise
+from governance.values import (
+    Confidence,
+    Decision,
+    Explanation,
+    ModelUse,
+    PolicyResult,
+    PolicyUse,
+    Reason,
+    Review,
+    Stage,
+    Status,
+)
+from models.specs import DecisionType, Outcome
 
-from feature_store.snapshot import FeatureSnapshot
-from feature_store.times import Millis
-
-
-class Stage(StrEnum):
-    """Why the core was asked; a stage is an input of the decision and part of its record."""
-
-    LIVE = "live"
-    DRY_RUN = "dry_run"
-    SHADOW = "shadow"
-    WHAT_IF = "what_if"
-    REPLAY = "replay"
-    TRAINING = "training"
-
-
-class Status(StrEnum):
-    """How the outcome came about."""
-
-    DECIDED = "decided"
-    FALLBACK = "fallback"
-    ABSTAINED = "abstained"
-
-
-@dataclass(frozen=True, slots=True)
-class Confidence:
-    """A calibrated probability of ``event`` with an interval at ``level``."""
-
-    event: str
-    probability: float
-    low: float
-    high: float
-    level: float
+Models = Mapping[str, Deployed]
+"""The model that answers each decision type; a type without one is decided by rules only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Exact SHAP values in the model's margin: ``base + contributions.sum() == margin`` within 1e-9.
+def decide(inputs: Inputs, models: Models, policy: Policy, *, timer: Callable[[], float] = lambda: 0.0) -> Decision:
+    """Decide. Pure: no I/O, no randomness, and no clock but ``timer``.
 
-    Attributes:
-        names: feature names, length n.
-        values: the model's input, float64 (n,).
-        contributions: float64 (n,), in units of the margin.
-        link: ``logit``, ``softmax`` or ``identity``.
+    Args:
+        inputs: what is known.
+        models: what answers each type.
+        policy: what judges it.
+        timer: seconds; tells how long the optimiser took and nothing else. A replay leaves it standing still.
+
+    Raises:
+        KeyError: the failure names a fallback that the policy does not have.
+        feature_store.network_request.NetworkRefused: a split-order request names an unknown node.
+        models.splitting.ProblemRefused: amounts too large to be added exactly.
+        governance.opinion.FeaturesMissing: the model reads features that the snapshot does not have.
     """
-
-    base: float
-    margin: float
-    link: str
-    names: tuple[str, ...]
-    values: NDArray[np.float64]
-    contributions: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One reason: a stable code with its texts, and the number behind it."""
-
-    rank: int
-    code: str
-    text: Mapping[str, str]
-    direction: str
-    contribution: float | None = None
-    feature: str | None = None
-    value: float | str | None = None
+    if inputs.failure is not None:
+        return _fall_back(inputs, inputs.failure, policy)
+    deployed = models.get(inputs.type)
+    if inputs.type == DecisionType.SPLIT_ORDER:
+        return decide_split(inputs, deployed, policy, timer)
+    opinion = form_opinion(deployed, inputs.snapshot) if deployed is not None and inputs.snapshot is not None else None
+    lines = line_stock(inputs.order, inputs.network) if inputs.order is not None else ()
+    judgement = policy.judge(_facts(inputs, opinion, lines, policy))
+    outcome = judgement.outcome
+    if outcome == PREDICTION:
+        outcome = opinion.prediction if opinion is not None and opinion.prediction is not None else Outcome.REVIEW
+    details = _details(inputs, opinion, lines, outcome, policy)
+    return complete(inputs, deployed=deployed, policy=policy, judgement=judgement, outcome=outcome, opinion=opinion, details=details)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelUse:
-    """Which model version answered, and in which role."""
-
-    name: str
-    version: int
-    digest: str
-    role: str = "champion"
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyResult:
-    """One rule or hard constraint, and what came of it."""
-
-    id: str
-    hard: bool
-    passed: bool
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyUse:
-    """Which policy version judged, with the result of every rule."""
-
-    id: str
-    version: int
-    digest: str
-    results: Sequence[PolicyResult] = ()
+def _fall_back(inputs: Inputs, failure: Failure, policy: Policy) -> Decision:
+    fallback = policy.fallbacks[failure.fallback]
+    return Decision(
+        type=inputs.type,
+        outcome=fallback.outcome,
+        status=Status.FALLBACK,
+        decided_at=inputs.decided_at,
+        stage=inputs.stage,
+        order_id=inputs.order.order_id if inputs.order else inputs.order_id,
+        order_version=inputs.order.order_version if inputs.order else None,
+        fallback_reason=f"{failure.cause}: {failure.detail}",
+        reasons=(Reason(1, f"FALLBACK_{fallback.name.upper()}", fallback.text, "decides"),),
+        policy=policy.use(),
+        snapshot=inputs.snapshot,
+        review=policy.review_of(fallback.outcome, inputs.decided_at),
+        alternatives=tuple({"fallback": other.name, "outcome": other.outcome} for other in policy.fallbacks.values() if other != fallback),
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Review:
-    """Where a held decision waits, until when, and what it becomes then."""
+def _facts(inputs: Inputs, opinion: Opinion | None, lines: Sequence[LineStock], policy: Policy) -> dict[str, Mapping[str, Any]]:
+    facts: dict[str, Mapping[str, Any]] = {"stock": stock_facts(lines), "model": {}}
+    if inputs.order is not None and "order" in policy.needed:
+        facts["order"] = order_facts(inputs.order, inputs.decided_at)
+    if opinion is not None:
+        facts["model"] = {**opinion.facts(), "expected_loss": _expected_loss(inputs, opinion, policy)}
+    if inputs.snapshot is not None and "features" in policy.needed:
+        facts["features"] = dict(zip(inputs.snapshot.names, inputs.snapshot.values.tolist(), strict=True))
+    return facts
 
-    queue: str
-    due_at: Millis
-    expires_to: str
+
+def _expected_loss(inputs: Inputs, opinion: Opinion, policy: Policy) -> float | None:
+    """Probability × (order amount + the chargeback's fee), in the order's currency; fraud only."""
+    if inputs.type != DecisionType.FRAUD or inputs.order is None or opinion.confidence is None:
+        return None
+    fee = policy.number("chargeback_fee") if "chargeback_fee" in policy.parameters else 0.0
+    return opinion.confidence.probability * (inputs.order.total_micros / MICRO + fee)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """One decision, complete.
+def _details(inputs: Inputs, opinion: Opinion | None, lines: Sequence[LineStock], outcome: str, policy: Policy) -> dict[str, Any]:
+    details: dict[str, Any] = {}
+    order = inputs.order
+    if inputs.type == DecisionType.ACCEPTANCE and order is not None:
+        if outcome == Outcome.ACCEPT_PARTIAL:
+            details["accepted_lines"] = [found.line.line_id for found in lines if not found.short]
+        if inputs.network is not None:
+            details["promise"] = promise(
+                order, inputs.network, inputs.decided_at, opinion.confidence.probability if opinion and opinion.confidence else 0.0
+            )
+    elif inputs.type == DecisionType.FRAUD and order is not None and opinion is not None:
+        loss = _expected_loss(inputs, opinion, policy)
+        details["expected_loss"] = None if loss is None else {"amount": f"{loss:.2f}", "currency": order.currency}
+    elif opinion is not None and order is None:
+        details["prediction"] = dict(opinion.answer)
+    return details
 
-    Attributes:
-        details: what only this type answers (``promise``, ``expected_loss``, ``shipments``, ``prediction``, ...), ready for JSON.
-        alternatives: what else was considered, ready for JSON.
-        reasons: all of them, by rank; an answer shows four.
-    """
 
-    type: str
-    outcome: str
-    status: Status
-    decided_at: Millis
-    stage: Stage
-    order_id: str | None = None
-    order_version: int | None = None
-    fallback_reason: str | None = None
-    confidence: Confidence | None = None
-    reasons: tuple[Reason, ...] = ()
-    model: ModelUse | None = None
-    policy: PolicyUse | None = None
-    snapshot: FeatureSnapshot | None = None
-    explanation: Explanation | None = None
-    review: Review | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
-    alternatives: Sequence[Mapping[str, Any]] = ()
+__all__ = [
+    "Confidence",
+    "Decision",
+    "Deployed",
+    "Explanation",
+    "Failure",
+    "Inputs",
+    "ModelUse",
+    "Models",
+    "PolicyResult",
+    "PolicyUse",
+    "Reason",
+    "Review",
+    "Stage",
+    "Status",
+    "decide",
+]

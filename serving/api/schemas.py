@@ -5,19 +5,17 @@ They validate what arrives and feed ``/openapi.json``. The order itself is :clas
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from feature_store import network
-from feature_store.order import Identifier, Moment, Money, Order, Strict, Text
+from feature_store.network_request import NodeRequest, RateRequest, StockRequest
+from feature_store.order import Identifier, Order, Strict
+from governance.shipments import Constraints, Weights
 
 MAX_BATCH = 1_000
 MAX_KEY = 255
 Label = Annotated[str, Field(min_length=1, max_length=128)]
-Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
-Pieces = Annotated[int, Field(ge=0, le=10**9)]
-Region = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class OmsChoice(Strict):
@@ -42,116 +40,14 @@ class OrderBody(DecideBody):
     order: Order
 
 
-class NodeBody(Strict):
-    """A node, as the OMS knows it right now."""
-
-    node_id: Identifier
-    region: Region
-    lat: Annotated[float, Field(ge=-90, le=90)] | None = None
-    lon: Annotated[float, Field(ge=-180, le=180)] | None = None
-    cutoff_at: Moment | None = None
-    processing_h: Annotated[float, Field(ge=0, le=10_000)] = network.DEFAULT_PROCESSING_H
-    processing_cost: Money | None = None
-    capacity_left: Pieces | None = None
-    temp_classes: tuple[Text, ...] = Field(default=(), max_length=20)
-    status: Text = network.OPEN
-
-    def to_node(self) -> network.Node:
-        """The node as the optimiser reads it."""
-        return network.Node(
-            node_id=self.node_id, region=self.region, lat=self.lat, lon=self.lon, cutoff_at=self.cutoff_at, processing_h=self.processing_h,
-            processing_cost_micros=0 if self.processing_cost is None else self.processing_cost.micros,
-            capacity_left=self.capacity_left, temp_classes=self.temp_classes, status=self.status,
-        )  # fmt: skip
-
-
-class StockBody(Strict):
-    """How many pieces of a SKU a node has; usable are ``available − safety``."""
-
-    node_id: Identifier
-    sku: Identifier
-    available: Pieces
-    safety: Pieces = 0
-    as_of: Moment | None = None
-
-    def to_stock(self) -> network.Stock:
-        """The stock as the optimiser reads it."""
-        return network.Stock(self.node_id, self.sku, self.available, self.safety, self.as_of)
-
-
-class RateBody(Strict):
-    """What one service of a lane costs and how long it takes."""
-
-    node_id: Identifier
-    region: Region
-    service: Identifier
-    fixed: Money
-    per_kg: Money
-    transit_days: Annotated[float, Field(ge=0, le=400)]
-    co2e_g_per_kg: Annotated[float, Field(ge=0, le=1e7)] = 0.0
-
-    def to_rate(self) -> network.Rate:
-        """The rate as the optimiser reads it."""
-        return network.Rate(
-            self.node_id, self.region, self.service, self.fixed.micros, self.per_kg.micros, self.transit_days, self.co2e_g_per_kg
-        )  # fmt: skip
-
-
-class ConstraintsBody(Strict):
-    """What a plan must keep, beside what the policy demands."""
-
-    max_shipments: Annotated[int, Field(ge=1, le=100)] | None = None
-    deliver_by: Moment | None = None
-    forbid_nodes: tuple[Identifier, ...] = Field(default=(), max_length=200)
-    require_nodes: tuple[Identifier, ...] = Field(default=(), max_length=200)
-
-    @model_validator(mode="after")
-    def _no_contradiction(self) -> Self:
-        both = set(self.forbid_nodes) & set(self.require_nodes)
-        if both:
-            raise ValueError(f"node {sorted(both)[0]!r} is both forbidden and required")
-        return self
-
-
-class WeightsBody(Strict):
-    """Factors on the policy's money rates; 0 switches a term off."""
-
-    cost: Weight = 1.0
-    lateness: Weight = 1.0
-    carbon: Weight = 1.0
-    split: Weight = 1.0
-
-
 class SplitBody(OrderBody):
-    """``POST /v1/decisions/split-order``: the order, and what the feature store need not supply."""
+    """``POST /v1/decisions/split-order`` and ``/v1/orders/decide``: the order, and what the feature store need not supply."""
 
-    nodes: tuple[NodeBody, ...] | None = Field(default=None, min_length=1, max_length=200)
-    stock: tuple[StockBody, ...] | None = Field(default=None, max_length=20_000)
-    rates: tuple[RateBody, ...] | None = Field(default=None, max_length=20_000)
-    constraints: ConstraintsBody = ConstraintsBody()
-    weights: WeightsBody = WeightsBody()
-
-    @model_validator(mode="after")
-    def _one_currency(self) -> Self:
-        currency = self.order.currency
-        for place, money in self._money():
-            if money.currency != currency:
-                raise ValueError(f"{place} is in {money.currency}, the order in {currency}")
-        return self
-
-    @model_validator(mode="after")
-    def _no_node_twice(self) -> Self:
-        names = [node.node_id for node in self.nodes or ()]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"node {twice!r} occurs twice")
-        return self
-
-    def _money(self) -> list[tuple[str, Money]]:
-        priced = [(f"nodes.{i}.processing_cost", node.processing_cost) for i, node in enumerate(self.nodes or ())]
-        priced += [(f"rates.{i}.fixed", rate.fixed) for i, rate in enumerate(self.rates or ())]
-        priced += [(f"rates.{i}.per_kg", rate.per_kg) for i, rate in enumerate(self.rates or ())]
-        return [(place, money) for place, money in priced if money is not None]
+    nodes: tuple[NodeRequest, ...] | None = Field(default=None, min_length=1, max_length=200)
+    stock: tuple[StockRequest, ...] | None = Field(default=None, max_length=20_000)
+    rates: tuple[RateRequest, ...] | None = Field(default=None, max_length=20_000)
+    constraints: Constraints = Constraints()
+    weights: Weights = Weights()
 
 
 class CustomBody(DecideBody):

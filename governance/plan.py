@@ -1,0 +1,112 @@
+"""The split-order branch of the core: predicted lateness per lane, the exact plan under the policy's prices, the policy's word on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from feature_store.order import MICRO
+from feature_store.snapshot import FeatureSnapshot
+from governance.facts import order_facts
+from governance.inputs import Inputs
+from governance.opinion import Deployed, Opinion, form_opinion
+from governance.policy import Policy
+from governance.shipment_plan import ShipmentPlan, plan_shipments
+from governance.shipments import Constraints, LaneRisk, Prices, Weights
+from governance.values import Confidence, Decision
+
+Lane = tuple[str, str]
+
+
+def decide_split(inputs: Inputs, deployed: Deployed | None, policy: Policy, timer: Callable[[], float]) -> Decision:
+    """Plan the shipments of an order.
+
+    Raises:
+        feature_store.network_request.NetworkRefused: the request names an unknown node.
+        models.splitting.ProblemRefused: amounts too large to be added exactly.
+    """
+    from governance.decision import complete
+
+    assert inputs.order is not None
+    assert inputs.network is not None
+    risks = _risks(deployed, inputs.lanes)
+    plan = plan_shipments(
+        inputs.order,
+        inputs.network,
+        {lane: LaneRisk(risk.probability) for lane, risk in risks.items()},
+        inputs.constraints or Constraints(),
+        inputs.weights or Weights(),
+        prices(policy),
+        inputs.decided_at,
+        oms_choice=inputs.oms_choice,
+        timer=timer,
+    )
+    opinion, snapshot = _opinion(inputs, deployed, risks, plan)
+    judgement = policy.judge(
+        {"order": order_facts(inputs.order, inputs.decided_at), "plan": _plan_facts(plan), "model": opinion.facts() if opinion else {}}
+    )
+    return complete(
+        replace(inputs, snapshot=snapshot),
+        deployed=deployed,
+        policy=policy,
+        judgement=judgement,
+        outcome=judgement.outcome,
+        opinion=opinion,
+        details=plan.details,
+        alternatives=tuple(plan.alternatives),
+    )
+
+
+def prices(policy: Policy) -> Prices:
+    """The policy's money rates, in millionths."""
+
+    def micros(name: str) -> int:
+        return round(policy.number(name) * MICRO)
+
+    return Prices(
+        late_shipment=micros("late_shipment"),
+        carbon_per_kg=micros("carbon_per_kg"),
+        split=micros("split_per_shipment"),
+        max_shipments=int(policy.number("max_shipments")),
+    )
+
+
+def _risks(deployed: Deployed | None, lanes: Sequence[tuple[str, str, FeatureSnapshot]]) -> dict[Lane, Confidence]:
+    """Each lane's calibrated probability of being late; empty without a model, and every lane then counts as on time."""
+    if deployed is None or not lanes:
+        return {}
+    rows = np.stack([deployed.row(snapshot) for _, _, snapshot in lanes])
+    margins = deployed.artifact.scorer.margins(rows)[:, 0].tolist()
+    return {(node_id, service): deployed.confidence(margin) for (node_id, service, _), margin in zip(lanes, margins, strict=True)}
+
+
+def _opinion(
+    inputs: Inputs, deployed: Deployed | None, risks: Mapping[Lane, Confidence], plan: ShipmentPlan
+) -> tuple[Opinion | None, FeatureSnapshot | None]:
+    """What the model says of the plan as a whole, explained by the shipment that is most likely to be late."""
+    if deployed is None or not risks:
+        return None, None
+    used = [lane for lane in plan.lanes if lane in risks] or list(risks)
+    worst = max(used, key=lambda lane: (risks[lane].probability, lane))
+    snapshot = next(snapshot for node_id, service, snapshot in inputs.lanes if (node_id, service) == worst)
+    opinion = form_opinion(deployed, snapshot)
+    if not plan.lanes or opinion.confidence is None:
+        return opinion, snapshot
+    at_least_one = {
+        bound: 1.0 - float(np.prod([1.0 - getattr(risks[lane], bound) for lane in used])) for bound in ("probability", "low", "high")
+    }
+    return replace(opinion, confidence=replace(opinion.confidence, **at_least_one)), snapshot
+
+
+def _plan_facts(plan: ShipmentPlan) -> dict[str, Any]:
+    return {
+        "shipments": float(len(plan.lanes)),
+        "shipped_qty": float(plan.shipped_qty),
+        "unfilled_qty": float(plan.unfilled_qty),
+        "cost": float(plan.details["objective"]["total"]["amount"]),
+        "probability_late": plan.p_late,
+        "proven": bool(plan.details["optimality"]["proven"]),
+    }
