@@ -1,0 +1,266 @@
+"""How good a model is on rows it has never seen: numbers with intervals, calibration, and segments.
+
+Intervals are bootstrap percentiles over groups of rows (over rows where there are no groups), from fixed seeds, so that the same rows give
+the same report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from feature_store.ranks import auc, average_precision
+from training.table import Floats, Integers, TrainingTable
+
+LEVEL = 0.9
+_SEED = 7
+_RESAMPLES = 400
+_CELLS = 8_000_000
+_BINS = 10
+_SMALLEST_SLICE = 100
+_TINY = 1e-7
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number with its interval at :data:`LEVEL`; ``None`` where it cannot be computed."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+    def to_json(self) -> dict[str, float | None]:
+        """Ready for JSON."""
+        return {"value": _short(self.value), "low": _short(self.low), "high": _short(self.high)}
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """One tenth of the rows by predicted probability: what was said, and what happened."""
+
+    rows: int
+    predicted: float
+    observed: float
+
+
+@dataclass(frozen=True, slots=True)
+class SliceResult:
+    """One segment: how often the event happened, what was predicted on average, and how well it was ranked."""
+
+    slice: str
+    segment: str
+    rows: int
+    observed: float
+    predicted: float
+    auc: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a model was worth on the test rows.
+
+    Attributes:
+        rows: test rows.
+        metrics: by name; see :func:`evaluate`.
+        reliability: calibration in tenths, for a binary target.
+        slices: segments with at least a hundred rows.
+        ceiling: AUC of the true probability where the world is simulated.
+    """
+
+    rows: int
+    metrics: Mapping[str, Metric]
+    reliability: tuple[Bin, ...] = ()
+    slices: tuple[SliceResult, ...] = ()
+    ceiling: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "rows": self.rows,
+            "level": LEVEL,
+            "metrics": {name: metric.to_json() for name, metric in self.metrics.items()},
+            "reliability": [{"rows": b.rows, "predicted": _short(b.predicted), "observed": _short(b.observed)} for b in self.reliability],
+            "slices": [
+                {
+                    "slice": s.slice,
+                    "segment": s.segment,
+                    "rows": s.rows,
+                    "observed": _short(s.observed),
+                    "predicted": _short(s.predicted),
+                    "auc": _short(s.auc),
+                }
+                for s in self.slices
+            ],
+            "ceiling": _short(self.ceiling),
+        }
+
+
+def evaluate(table: TrainingTable, test: Integers, predicted: Floats, interval: tuple[Floats, Floats] | None = None) -> Evaluation:
+    """Judge predictions on the test rows.
+
+    Args:
+        table: where the rows are.
+        test: indexes of the test rows, t of them.
+        predicted: binary: float64 (t,) probabilities of the event; multiclass: (t, classes); regression: (t,) values.
+        interval: low and high ends (t,) of a regression's interval.
+
+    Returns:
+        For two classes ``auc``, ``average_precision``, ``brier``, ``log_loss``, ``ece``, ``calibration_slope``,
+        ``calibration_intercept``, ``base_rate``; for more ``auc`` (mean of each against the rest), ``accuracy``, ``log_loss``, ``ece`` (of
+        the most likely class); for a regression ``mae``, ``rmse``, ``r2``, ``coverage``.
+    """
+    label = table.label[test]
+    group = None if table.group is None else table.group[test]
+    if table.task == "binary":
+        event = label == 1
+        metrics = _with_intervals(lambda weight: _binary(event, predicted, weight), len(test), group)
+        ceiling = None
+        if table.p_knowable is not None:
+            ceiling = auc(table.p_knowable[test], event)
+        return Evaluation(len(test), metrics, reliability(event, predicted), _slices(table, test, event, predicted), ceiling)
+    if table.task == "multiclass":
+        return Evaluation(len(test), _with_intervals(lambda weight: _multiclass(label, predicted, weight), len(test), group))
+    return Evaluation(len(test), _with_intervals(lambda weight: _regression(label, predicted, interval, weight), len(test), group))
+
+
+def compare(event: Floats, one: Floats, other: Floats, group: Integers | None = None) -> Metric:
+    """How much higher the AUC of ``one`` is than that of ``other`` on the same rows, with its paired interval."""
+    positive = event == 1
+    difference = _with_intervals(
+        lambda weight: {"difference": auc(one, positive, weight) - auc(other, positive, weight)}, len(event), group
+    )
+    return difference["difference"]
+
+
+def reliability(event: np.ndarray[Any, np.dtype[np.bool_]], probability: Floats, bins: int = _BINS) -> tuple[Bin, ...]:
+    """Tenths of equal size by predicted probability."""
+    parts = np.array_split(np.argsort(probability, kind="stable"), bins)
+    return tuple(Bin(len(rows), float(probability[rows].mean()), float(event[rows].mean())) for rows in parts if len(rows))
+
+
+def calibration_line(event: Floats, probability: Floats, weight: Floats) -> tuple[float, float]:
+    """Slope and intercept of the outcome's logit over the predicted logit: 1 and 0 when confidence means what it says.
+
+    Weighted logistic regression by Newton's method (Cox 1958); NaN where it does not settle.
+    """
+    clipped = np.clip(probability, _TINY, 1 - _TINY)
+    logit = np.log(clipped / (1 - clipped))
+    slope, intercept = 1.0, 0.0
+    for _ in range(25):
+        mean = 1 / (1 + np.exp(-np.clip(intercept + slope * logit, -30, 30)))
+        residual, curve = weight * (event - mean), weight * mean * (1 - mean)
+        gradient = np.array([residual.sum(), (residual * logit).sum()])
+        cross = (curve * logit).sum()
+        hessian = np.array([[curve.sum(), cross], [cross, (curve * logit * logit).sum()]])
+        if abs(np.linalg.det(hessian)) < 1e-12:
+            return float("nan"), float("nan")
+        step = np.linalg.solve(hessian, gradient)
+        intercept, slope = intercept + step[0], slope + step[1]
+        if np.abs(step).max() < 1e-8:
+            break
+    return float(slope), float(intercept)
+
+
+def calibration_error(event: Floats, probability: Floats, weight: Floats, bins: int = _BINS) -> float:
+    """Expected calibration error: the mean distance of said and seen over tenths of equal weight."""
+    order = np.argsort(probability, kind="stable")
+    mass = np.cumsum(weight[order])
+    place = np.empty(len(order), np.int64)
+    place[order] = np.minimum(bins - 1, ((mass - weight[order] / 2) / max(mass[-1], _TINY) * bins).astype(np.int64))
+    gap = np.bincount(place, weights=weight * (event - probability), minlength=bins)
+    return float(np.abs(gap).sum() / max(weight.sum(), _TINY))
+
+
+def _binary(event: np.ndarray[Any, np.dtype[np.bool_]], probability: Floats, weight: Floats) -> dict[str, float]:
+    truth = event.astype(np.float64)
+    total = weight.sum()
+    clipped = np.clip(probability, _TINY, 1 - _TINY)
+    slope, intercept = calibration_line(truth, probability, weight)
+    return {
+        "auc": auc(probability, event, weight),
+        "average_precision": average_precision(probability, event, weight),
+        "brier": float((weight * (probability - truth) ** 2).sum() / total),
+        "log_loss": float(-(weight * np.where(event, np.log(clipped), np.log(1 - clipped))).sum() / total),
+        "ece": calibration_error(truth, probability, weight),
+        "calibration_slope": slope,
+        "calibration_intercept": intercept,
+        "base_rate": float((weight * truth).sum() / total),
+    }
+
+
+def _multiclass(label: Floats, probability: Floats, weight: Floats) -> dict[str, float]:
+    index = label.astype(np.int64)
+    total = weight.sum()
+    told = np.clip(probability[np.arange(len(index)), index], _TINY, 1)
+    guess = probability.argmax(axis=1)
+    areas = np.array([auc(probability[:, k], index == k, weight) for k in range(probability.shape[1])])
+    areas = areas[~np.isnan(areas)]
+    right = (guess == index).astype(np.float64)
+    return {
+        "auc": float(areas.mean()) if len(areas) else float("nan"),
+        "accuracy": float((weight * right).sum() / total),
+        "log_loss": float(-(weight * np.log(told)).sum() / total),
+        "ece": calibration_error(right, probability.max(axis=1), weight),
+    }
+
+
+def _regression(label: Floats, value: Floats, interval: tuple[Floats, Floats] | None, weight: Floats) -> dict[str, float]:
+    total = weight.sum()
+    error = value - label
+    mean = (weight * label).sum() / total
+    variance = float((weight * (label - mean) ** 2).sum() / total)
+    square = float((weight * error**2).sum() / total)
+    found = {
+        "mae": float((weight * np.abs(error)).sum() / total),
+        "rmse": square**0.5,
+        "r2": 1 - square / variance if variance > 0 else float("nan"),
+    }
+    if interval is not None:
+        inside = (label >= interval[0]) & (label <= interval[1])
+        found["coverage"] = float((weight * inside).sum() / total)
+    return found
+
+
+def _with_intervals(compute: Callable[[Floats], dict[str, float]], rows: int, group: Integers | None) -> dict[str, Metric]:
+    """The metrics over all rows, and their percentiles over resampled groups."""
+    point = compute(np.ones(rows))
+    ids = np.arange(rows) if group is None else np.unique(group, return_inverse=True)[1]
+    groups = int(ids.max(initial=-1)) + 1
+    rng = np.random.default_rng(_SEED)
+    times = int(np.clip(_CELLS / max(1, rows), 50, _RESAMPLES))
+    samples = [compute(np.bincount(rng.integers(0, groups, groups), minlength=groups)[ids].astype(np.float64)) for _ in range(times)]
+    metrics = {}
+    for name, value in point.items():
+        drawn = np.array([sample[name] for sample in samples])
+        drawn = drawn[~np.isnan(drawn)]
+        low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if len(drawn) else (None, None)
+        metrics[name] = Metric(_number(value), _number(low), _number(high))
+    return metrics
+
+
+def _slices(
+    table: TrainingTable, test: Integers, event: np.ndarray[Any, np.dtype[np.bool_]], probability: Floats
+) -> tuple[SliceResult, ...]:
+    found = []
+    for name, cut in table.slices.items():
+        codes = cut.codes[test]
+        sizes = np.bincount(codes[codes >= 0], minlength=len(cut.names))
+        for code in np.argsort(-sizes, kind="stable")[:12]:
+            rows = codes == code
+            if sizes[code] >= _SMALLEST_SLICE:
+                ranked = _number(auc(probability[rows], event[rows])) if min(event[rows].sum(), (~event[rows]).sum()) >= 5 else None
+                observed, predicted = float(event[rows].mean()), float(probability[rows].mean())
+                found.append(SliceResult(name, cut.names[code], int(sizes[code]), observed, predicted, ranked))
+    return tuple(found)
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or np.isnan(value) else float(value)
+
+
+def _short(value: float | None) -> float | None:
+    """Six significant digits: what a report can honestly claim."""
+    return None if value is None else float(f"{value:.6g}")
