@@ -1,0 +1,67 @@
+"""The home folder: made when missing, refused with words when it cannot be used, held by one service."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+from serving.home import FORMAT, Home, HomeRefused, exclusive, open_home
+
+
+def test_a_missing_home_is_made_with_private_keys(tmp_path: Path) -> None:
+    home = open_home(tmp_path / "a" / "b")
+    assert orjson.loads((home.folder / "ordinance.json").read_bytes()) == {"format": FORMAT}
+    assert home.keys.stat().st_mode & 0o777 == 0o700
+    assert open_home(home.folder) == home
+
+
+def test_a_home_from_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    open_home(tmp_path)
+    marker = tmp_path / "ordinance.json"
+    marker.write_bytes(orjson.dumps({"format": FORMAT + 1, "new": "things"}))
+    with pytest.raises(HomeRefused, match="newer Ordinance"):
+        open_home(tmp_path)
+    assert orjson.loads(marker.read_bytes()) == {"format": FORMAT + 1, "new": "things"}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": "x"}', b'{"other": 1}'])
+def test_a_damaged_marker_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "ordinance.json").write_bytes(content)
+    with pytest.raises(HomeRefused, match="damaged"):
+        open_home(tmp_path)
+
+
+def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file")
+    with pytest.raises(HomeRefused, match="cannot be used"):
+        open_home(tmp_path / "home")
+
+
+def test_two_services_cannot_hold_one_home(tmp_path: Path) -> None:
+    home = open_home(tmp_path)
+    program = (
+        "import sys; from pathlib import Path; from serving.home import exclusive, open_home\n"
+        "with exclusive(open_home(Path(sys.argv[1]))): print('held', flush=True); sys.stdin.read()"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(HomeRefused, match=f"process {holder.pid}"), exclusive(home):
+            pass
+    finally:
+        holder.kill()
+        holder.communicate()
+    with exclusive(home):  # a killed holder leaves nothing to clear
+        assert (tmp_path / "service.lock").read_text().strip() == str(os.getpid())
+
+
+def test_homes_have_folders_for_sockets_of_their_own(tmp_path: Path) -> None:
+    one, other = Home(tmp_path / "one").run, Home(tmp_path / "other").run
+    assert one != other
+    assert len(str(one / "ray" / "session_2026-11-22_03-56-32_123456_1234567" / "sockets" / "plasma_store")) < 108, (
+        "longer than a socket path may be"
+    )

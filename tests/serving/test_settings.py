@@ -1,0 +1,40 @@
+"""Every setting is documented, read from the environment, and refused when it makes no sense."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from serving.settings import Settings
+
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+
+
+def test_the_docs_name_every_setting_with_its_default() -> None:
+    documented = dict(re.findall(r"^\| `ORDINANCE_(\w+)` \| (.+?) \|", OPERATIONS.read_text(), flags=re.MULTILINE))
+    assert {name.lower() for name in documented} == set(Settings.model_fields)
+    for name, field in Settings.model_fields.items():
+        if field.default is not None:
+            assert documented[name.upper()] == f"`{field.default}`"
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ORDINANCE_HOME", str(tmp_path))
+    monkeypatch.setenv("ORDINANCE_DECISION_REPLICAS", "3")
+    settings = Settings()
+    assert (settings.home_folder, settings.decision_replicas) == (tmp_path, 3)
+    assert settings.resolved_database_url() == f"sqlite:///{tmp_path}/ordinance.db"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("port", 0), ("port", 70_000), ("decision_replicas", 0), ("tenant", "Not A Tenant"), ("refresh_s", 0)]
+)
+def test_a_senseless_value_is_refused(name: str, value: object) -> None:
+    with pytest.raises(ValidationError):
+        Settings(**{name: value})
+
+
+def test_settings_survive_the_way_to_a_replica(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, port=8123, drain_s=1)
+    assert Settings(**settings.model_dump(mode="json")) == settings
