@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from feature_store.times import HOUR, Millis
-from governance.decision import PolicyResult, PolicyUse, Review, Status
+from governance.values import PolicyResult, PolicyUse, Review, Status
 
 Facts = Mapping[str, Mapping[str, Any]]
 """What a policy may ask for: roots (``order``, ``model``, ``features``, ...), each with named values. Unknown values are absent, ``None`` or NaN."""

@@ -18,8 +18,8 @@ import rfc8785
 from pydantic import Field, ValidationError
 
 from feature_store.order import Strict
-from governance.decision import Status
 from governance.policy import PREDICTION, Check, Fallback, Parameter, ParameterRefused, Policy, ReviewRule
+from governance.values import Status
 from models.specs import SPECS
 
 SCHEMA = "ordinance/policy/v1"
