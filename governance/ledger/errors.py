@@ -1,0 +1,39 @@
+"""What can go wrong in the ledger, as types; the messages say what to do."""
+
+from __future__ import annotations
+
+
+class LedgerError(Exception):
+    """Any error of the ledger."""
+
+
+class RecordInvalid(LedgerError):
+    """A record that cannot be written as it is: an unknown group, a value that JSON cannot hold, an entry that is too long."""
+
+
+class RecordCorrupt(LedgerError):
+    """Stored bytes that are not what was recorded. Carries no other exception type: no parser's error leaves the ledger."""
+
+
+class ProofInvalid(LedgerError):
+    """A Merkle proof that does not prove what it claims."""
+
+
+class ReceiptInvalid(LedgerError):
+    """A receipt that this key did not sign, or that is malformed."""
+
+
+class KeyFileInvalid(LedgerError):
+    """The file of the signing key is damaged or readable by others."""
+
+
+class NotDurable(LedgerError):
+    """The record is not known to be on disk, so no outcome may be told. The same request may be sent again: it gets the one answer."""
+
+
+class KeyReused(LedgerError):
+    """The idempotency key was used before for another request."""
+
+
+class CursorInvalid(LedgerError):
+    """A cursor that this search did not hand out."""
