@@ -18,7 +18,7 @@ from feature_store.times import DAY, HOUR, MINUTE
 KEEP: Final = 64
 """Items that a series remembers, where nothing else is said."""
 
-KEEP_DAYS: Final = 40
+KEEP_DAYS: Final = 100
 KEEP_HOURS: Final = 50
 """Periods that a daily and an hourly tally remember: the longest window and a little more."""
 
@@ -116,13 +116,17 @@ _PARTIES: Final = (
 )
 
 FOLDS: Final[dict[EventType, tuple[Fold, ...]]] = {
-    _T.CUSTOMER_REGISTERED: (_facts(_E.CUSTOMER, "customer_id", "profile"),),
+    _T.CUSTOMER_REGISTERED: (
+        _facts(_E.CUSTOMER, "customer_id", "profile"),
+        _item(_E.ADDRESS, "address_id", "customers", "customer_id"),
+    ),
     _T.ORDER_PLACED: (
         _item(_E.CUSTOMER, "customer_id", "orders", "amount"),
         _item(_E.CUSTOMER, "customer_id", "devices", "device_id"),
         _item(_E.CUSTOMER, "customer_id", "addresses", "address_id"),
         _item(_E.CUSTOMER, "customer_id", "payments", "payment_token"),
         *(_item(entity, by, "orders", "customer_id") for entity, by in _PARTIES[1:]),
+        _item(_E.ADDRESS, "address_id", "customers", "customer_id"),
         _count(_E.SKU, "skus", "orders"),
         _count(_E.SKU, "skus", "orders_hourly", hourly=True),
         _count(_E.SUPPLIER, "supplier_ids", "orders"),
@@ -140,6 +144,8 @@ FOLDS: Final[dict[EventType, tuple[Fold, ...]]] = {
         _count(_E.NETWORK, None, "delivered", "late", per=("node_id",)),
         _count(_E.REGION, "region", "delivered", "late"),
         _count(_E.REGION, "region", "lane_delivered", "late", per=("node_id", "service")),
+        _count(_E.REGION, "region", "service_delivered", "late", per=("service",)),
+        _count(_E.REGION, "region", "service_delay_h", "delay_h", per=("service",)),
         _count(_E.SUPPLIER, "supplier_ids", "delivered", "late"),
         _count(_E.SKU, "skus", "delivered", "late"),
     ),

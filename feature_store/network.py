@@ -10,13 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from feature_store.calendar import local_day, local_midnight
 from feature_store.entities import NETWORK_KEY, Entity, EntityKey
 from feature_store.order import MICRO, Order
 from feature_store.state import EntityState, Facts
 from feature_store.times import DAY, HOUR, Millis
-
-LOCAL_OFFSET: Millis = 8 * HOUR
-"""Cut-off hours are told in China's one time zone, UTC+8, which knows no summer time."""
 
 OPEN = "open"
 """The status of a node that ships as usual, and the one assumed where nobody told another."""
@@ -26,6 +24,9 @@ CLOSED_STATUSES = frozenset({"closed", "outage", "down"})
 
 ANY_TEMP_CLASS: tuple[str, ...] = ()
 """A node that tells no temperature classes is taken to handle all of them."""
+
+MORNING: Millis = 8 * HOUR
+"""When work begins, by the clock of China."""
 
 DEFAULT_PROCESSING_H = 24.0
 DEFAULT_TRANSIT_DAYS = 3.0
@@ -42,7 +43,8 @@ class Node:
         processing_cost_micros: cost of one shipment, however many pieces.
         capacity_left: pieces that it can still take today; ``None`` for no limit.
         temp_classes: what it can store; empty for everything.
-        backlog: orders waiting, ``None`` where unknown.
+        capacity: pieces that it can take on a usual day, ``None`` where unknown.
+        backlog: pieces waiting, ``None`` where unknown.
         staffing: share of the planned staff that is present, ``None`` where unknown.
         as_of: when its newest fact happened.
     """
@@ -57,6 +59,7 @@ class Node:
     capacity_left: int | None = None
     temp_classes: tuple[str, ...] = ANY_TEMP_CLASS
     status: str = OPEN
+    capacity: float | None = None
     backlog: float | None = None
     staffing: float | None = None
     as_of: Millis | None = None
@@ -65,6 +68,12 @@ class Node:
     def ships(self) -> bool:
         """Whether it ships anything at all at the moment."""
         return self.status not in CLOSED_STATUSES
+
+    def wait_h(self, as_of: Millis) -> float:
+        """Hours until work on an order can begin: none before today's cut-off, afterwards until the next morning."""
+        if self.cutoff_at is None or (as_of <= self.cutoff_at and local_day(as_of) == local_day(self.cutoff_at)):
+            return 0.0
+        return (local_midnight(as_of) + DAY + MORNING - as_of) / HOUR
 
     def handles(self, temp_class: str | None) -> bool:
         """Whether it can store goods of this temperature class."""
@@ -110,6 +119,7 @@ class Network:
         nodes: every known node, by node id ascending.
         stock: of the order's SKUs only.
         rates: of lanes to the order's region only.
+        supplied: which of ``nodes``, ``stock`` and ``rates`` came with the request.
         ages: seconds since the oldest fact in ``nodes``, ``stock`` and ``rates``; a part without a time has no entry.
     """
 
@@ -117,6 +127,7 @@ class Network:
     stock: tuple[Stock, ...] = ()
     rates: tuple[Rate, ...] = ()
     ages: Mapping[str, float] = field(default_factory=dict)
+    supplied: frozenset[str] = frozenset()
 
     @cached_property
     def node(self) -> Mapping[str, Node]:
@@ -144,8 +155,7 @@ def ages(nodes: Iterable[Node], stock: Iterable[Stock], rates: Iterable[Rate], a
 
 def next_cutoff(cutoff_hour: float, as_of: Millis) -> Millis:
     """The next time at or after ``as_of`` when the local clock (UTC+8) shows ``cutoff_hour``."""
-    local_midnight = (as_of + LOCAL_OFFSET) // DAY * DAY - LOCAL_OFFSET
-    cutoff = local_midnight + round(cutoff_hour * HOUR)
+    cutoff = local_midnight(as_of) + round(cutoff_hour * HOUR)
     return cutoff if cutoff >= as_of else cutoff + DAY
 
 
@@ -156,7 +166,9 @@ def network_from_request(
     own_nodes = stored.nodes if nodes is None else tuple(sorted(nodes, key=lambda node: node.node_id))
     own_stock = stored.stock if stock is None else tuple(stock)
     own_rates = stored.rates if rates is None else tuple(rates)
-    return Network(own_nodes, own_stock, own_rates, ages(own_nodes, own_stock, own_rates, as_of))
+    given = {"nodes": nodes, "stock": stock, "rates": rates}
+    supplied = frozenset(name for name, part in given.items() if part is not None)
+    return Network(own_nodes, own_stock, own_rates, ages(own_nodes, own_stock, own_rates, as_of), supplied)
 
 
 def read_network(order: Order, states: Mapping[EntityKey, EntityState], as_of: Millis) -> Network:
@@ -186,6 +198,7 @@ def _node(node_id: str, facts: Facts, as_of: Millis) -> Node:
         capacity_left=None if capacity is None else max(0, int(capacity)),
         temp_classes=tuple(told.get("temp_classes", ANY_TEMP_CLASS)),
         status=told.get("status", OPEN),
+        capacity=told.get("capacity"),
         backlog=told.get("backlog"),
         staffing=told.get("staffing"),
         as_of=facts.event_time,

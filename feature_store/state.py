@@ -276,7 +276,8 @@ class EntityState:
         """The state as bytes; equal histories give equal bytes."""
         facts = {group: {item: [[t, k, dict(sorted(v.items()))] for t, k, v in tellings] for item, tellings in sorted(items.items())}
                  for group, items in sorted(self._facts.items())}  # fmt: skip
-        sections = [(name, len(one), None, one.pack()) for name, one in self._series.items()]
+        sections: list[tuple[str, int, Millis | None, bytes]] = []
+        sections += [(name, len(one), None, one.pack()) for name, one in self._series.items()]
         sections += [(name, len(one), one.newest, one.pack()) for name, one in self._tallies.items()]
         sections += [(name, at.items, at.newest, self._body[at.offset : at.offset + at.size]) for name, at in self._packed.items()]
         sections.sort(key=lambda section: section[0])

@@ -1,0 +1,109 @@
+"""Feature views: the only feature code. What is computed here is what a model sees, when it answers and when it learns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from feature_store.entities import Entity, EntityKey
+from feature_store.network import Network, Rate
+from feature_store.order import Order
+from feature_store.snapshot import FeatureSnapshot, Origin
+from feature_store.state import EntityState
+from feature_store.times import Millis
+from feature_store.views import acceptance, fraud, lanes
+from feature_store.views.definition import Feature, FeatureService, Scope
+from feature_store.views.situation import Situation, keys_of
+
+__all__ = ["SERVICES", "Feature", "FeatureService", "build_snapshot", "entity_keys", "lane_snapshots"]
+
+SERVICES: Mapping[str, FeatureService] = {service.type: service for service in (acceptance.SERVICE, fraud.SERVICE, lanes.SERVICE)}
+"""The features of each built-in decision type, in the order in which its model gets them."""
+
+_ENTITIES: Mapping[str, tuple[Entity, ...]] = {"acceptance": acceptance.ENTITIES, "fraud": fraud.ENTITIES, "split-order": lanes.ENTITIES}
+
+_Row = tuple[float, Millis | None, Origin]
+
+
+def entity_keys(order: Order, decision_type: str) -> tuple[EntityKey, ...]:
+    """The entities whose states a decision needs; their number grows with the order's distinct SKUs only.
+
+    Raises:
+        KeyError: no built-in decision type of that name.
+    """
+    return tuple(EntityKey(entity, key) for entity in _ENTITIES[decision_type] for key in keys_of(order, entity))
+
+
+def build_snapshot(
+    decision_type: str, order: Order, states: Mapping[EntityKey, EntityState], as_of: Millis, network: Network | None = None
+) -> FeatureSnapshot:
+    """Compute the features of an order; pure.
+
+    Args:
+        decision_type: ``acceptance`` or ``fraud``; lanes have :func:`lane_snapshots`.
+        order: to be decided.
+        states: what was read for :func:`entity_keys`; what is missing was never seen.
+        as_of: the moment of the decision; only what was known by then counts.
+        network: where the request supplies its own.
+    """
+    service = SERVICES[decision_type]
+    situation = Situation(order, states, as_of, network)
+    return _snapshot(service, [_compute(feature, situation) for feature in service.features], as_of)
+
+
+def lane_snapshots(
+    order: Order, network: Network, states: Mapping[EntityKey, EntityState], as_of: Millis, only: Iterable[Rate] | None = None
+) -> list[tuple[str, str, FeatureSnapshot]]:
+    """Compute the features of each candidate lane to the order's region; pure.
+
+    Args:
+        order: to be split.
+        states: what was read for :func:`entity_keys`.
+        as_of: the moment of the decision.
+        network: from :func:`feature_store.network.read_network` or the request.
+        only: these lanes instead of all that lead to the region.
+
+    Returns:
+        (node id, service, snapshot) by node id and service. The values of all snapshots are rows of one array.
+    """
+    service = SERVICES["split-order"]
+    situation = Situation(order, states, as_of, network)
+    for_order = {feature.name: _compute(feature, situation) for feature in service.features if feature.scope is Scope.ORDER}
+    for_node: dict[str, dict[str, _Row]] = {}
+    candidates = network.lanes(order.ship_to.region) if only is None else tuple(only)
+    rows: list[list[_Row]] = []
+    for lane in candidates:
+        seen = situation.on(lane)
+        if lane.node_id not in for_node:
+            own = {feature.name: _compute(feature, seen) for feature in service.features if feature.scope is Scope.NODE}
+            for_node[lane.node_id] = for_order | own
+        shared = for_node[lane.node_id]
+        rows.append([shared.get(feature.name) or _compute(feature, seen) for feature in service.features])
+    values = np.array([[one[0] for one in row] for row in rows], dtype=np.float64).reshape(len(rows), len(service.names))
+    values.flags.writeable = False
+    return [
+        (
+            lane.node_id,
+            lane.service,
+            FeatureSnapshot(
+                service.names, values[i], tuple(one[1] for one in row), tuple(one[2] for one in row), service.view_version, as_of
+            ),
+        )
+        for i, (lane, row) in enumerate(zip(candidates, rows, strict=True))
+    ]
+
+
+def _compute(feature: Feature, situation: Situation) -> _Row:
+    known = feature.calculation.run(situation)
+    if known is None or math.isnan(known.value):
+        return feature.default, None, Origin.DEFAULT
+    value, event_time, origin = known
+    return value, event_time, origin or Origin.STORE
+
+
+def _snapshot(service: FeatureService, rows: list[_Row], as_of: Millis) -> FeatureSnapshot:
+    values = np.array([row[0] for row in rows], dtype=np.float64)
+    values.flags.writeable = False
+    return FeatureSnapshot(service.names, values, tuple(row[1] for row in rows), tuple(row[2] for row in rows), service.view_version, as_of)

@@ -1,0 +1,149 @@
+"""Can we keep what we promise, and will the buyer keep it? Features of the decision type ``acceptance``.
+
+Where it would ship from is not decided yet; the *likely* lane of a line is the fastest open one, with the service asked for, that has
+enough of its SKU; features of a lane describe the slowest of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+from feature_store.entities import Entity
+from feature_store.network import Rate, Stock
+from feature_store.order import Line
+from feature_store.snapshot import Origin
+from feature_store.times import DAY
+from feature_store.views.aggregations import rate, share_having, worst
+from feature_store.views.basket import AMOUNT, BULKY, CROSS_BORDER, EXPRESS, EXPRESS_SERVICE, HOLIDAYS, PIECES, PRESALE, PROMISE, is_express
+from feature_store.views.definition import Calculation, Dtype, Feature, FeatureService, Group, Known, Scope, Unit
+from feature_store.views.lanes import BACKLOG, DISTANCE, SERVICE_DELAY, SERVICE_LATE, SLACK, STAFFING, STATUS, WEATHER
+from feature_store.views.situation import Situation
+from feature_store.views.supply import CUSTOMS_EXPOSURE, CUSTOMS_NEW, SUPPLIER_DELAY, SUPPLIER_LOAD
+
+RETURN_PRIOR = 0.05
+"""Share of returned orders that is assumed of a customer or SKU of whom little is known."""
+
+
+class Likely(NamedTuple):
+    """Where a line would probably ship from; ``margin``: usable pieces there beyond those asked for."""
+
+    lane: Rate
+    margin: int
+    stock: Stock
+
+
+def likely(situation: Situation) -> tuple[Likely, ...]:
+    """The likely lane of each line whose SKU is in stock somewhere."""
+    network = situation.network
+    lanes = _open_lanes(situation)
+    stock = {(one.sku, one.node_id): one for one in network.stock}
+    found = (_likely(line, lanes, stock) for line in situation.order.lines)
+    return tuple(one for one in found if one is not None)
+
+
+def _open_lanes(situation: Situation) -> list[Rate]:
+    network = situation.network
+    lanes = network.lanes(situation.order.ship_to.region)
+    wanted = [lane for lane in lanes if (lane.service == EXPRESS_SERVICE) == bool(is_express(situation))] or list(lanes)
+    is_open = [lane for lane in wanted if network.node[lane.node_id].ships]
+    return sorted(is_open or wanted, key=lambda lane: (lane.transit_days, lane.node_id))
+
+
+def _likely(line: Line, lanes: list[Rate], stock: dict[tuple[str, str], Stock]) -> Likely | None:
+    best: Likely | None = None
+    for lane in lanes:
+        one = stock.get((line.sku, lane.node_id))
+        if one is None:
+            continue
+        margin = one.available - one.safety - line.qty
+        if margin >= 0:
+            return Likely(lane, margin, one)
+        if best is None or margin > best.margin:
+            best = Likely(lane, margin, one)
+    return best
+
+
+def _on_slowest(feature: Feature) -> Calculation:
+    """The feature of a lane, for the slowest of the likely lanes."""
+    inner = feature.calculation
+
+    def run(situation: Situation) -> Known | None:
+        lanes = situation.shared("likely", likely)
+        if not lanes:
+            return None
+        slowest = max(lanes, key=lambda one: (one.lane.transit_days, one.lane.node_id))
+        return inner.run(situation.on(slowest.lane))
+
+    return Calculation(run, f"slowest likely lane: {inner.formula}", inner.entity, inner.reads, inner.within)
+
+
+def _worst(feature: Feature) -> Calculation:
+    """The largest value of the feature of a node over the likely lanes."""
+    inner = feature.calculation
+
+    def run(situation: Situation) -> Known | None:
+        return worst(inner.run(situation.on(one.lane)) for one in situation.shared("likely", likely))
+
+    return Calculation(run, f"worst likely lane: {inner.formula}", inner.entity, inner.reads, inner.within)
+
+
+def _margin(situation: Situation) -> Known | None:
+    lanes = situation.shared("likely", likely)
+    if not lanes:
+        return None
+    least = min(lanes, key=lambda one: one.margin)
+    return Known(float(least.margin), least.stock.as_of, Origin.REQUEST if "stock" in situation.network.supplied else None)
+
+
+def _shipments(situation: Situation) -> Known | None:
+    lanes = situation.shared("likely", likely)
+    if not lanes:
+        return None
+    newest = max((one.stock.as_of for one in lanes if one.stock.as_of is not None), default=None)
+    return Known(float(len({one.lane.node_id for one in lanes})), newest)
+
+
+def _likely_feature(feature: Feature, how: Callable[[Feature], Calculation]) -> Feature:
+    return replace(feature, calculation=how(feature), scope=Scope.ORDER)
+
+
+_I, _S = Dtype.INTEGER, Dtype.SHARE
+_E, _G, _U = Entity, Group, Unit
+
+FEATURES = (
+    AMOUNT, PIECES, PRESALE, CROSS_BORDER, BULKY, EXPRESS, PROMISE, HOLIDAYS,
+    _likely_feature(SLACK, _on_slowest),
+    _likely_feature(DISTANCE, _on_slowest),
+    _likely_feature(BACKLOG, _worst),
+    _likely_feature(STAFFING, _on_slowest),
+    _likely_feature(STATUS, _worst),
+    _likely_feature(SERVICE_LATE, _on_slowest),
+    _likely_feature(SERVICE_DELAY, _on_slowest),
+    WEATHER, CUSTOMS_EXPOSURE, CUSTOMS_NEW, SUPPLIER_LOAD, SUPPLIER_DELAY,
+    Feature(
+        "stock_margin", _I, _U.PIECES, "usable pieces beyond those ordered, scarcest line at its likely node", "最紧缺商品在预计发货仓的可用余量", "STOCK_SCARCE", _G.STOCK,
+        Calculation(_margin, "min over lines of usable - qty at the likely node", _E.SKU, ("stock",)),
+    ),
+    Feature(
+        "likely_shipments", _I, _U.NONE, "shipments that the order would likely need", "预计发货包裹数", "NEEDS_SEVERAL_SHIPMENTS", _G.STOCK,
+        Calculation(_shipments, "distinct likely nodes", _E.SKU, ("stock",)),
+    ),
+    Feature(
+        "sku_return_share_90d", _S, _U.NONE, "returned pieces of the SKU most often returned, 90 days", "近90天退货最多商品的退货率", "SKU_OFTEN_RETURNED", _G.RETURNS,
+        rate(_E.SKU, "returned", "delivered", within=90 * DAY, prior=RETURN_PRIOR, weight=20), default=RETURN_PRIOR,
+    ),
+    Feature(
+        "customer_return_share_3", _S, _U.NONE, "return rate of the last 3 orders", "最近3单退货率", "CUSTOMER_OFTEN_RETURNS", _G.RETURNS,
+        share_having(_E.CUSTOMER, "delivered", "returned", last=3), personal=True,
+    ),
+    Feature(
+        "customer_return_share", _S, _U.NONE, "return rate of the last 20 orders, drawn to the usual one", "最近20单退货率（向常值收缩）", "CUSTOMER_OFTEN_RETURNS", _G.RETURNS,
+        share_having(_E.CUSTOMER, "delivered", "returned", last=20, prior=RETURN_PRIOR, weight=2), default=RETURN_PRIOR, personal=True,
+    ),
+)  # fmt: skip
+
+ENTITIES = (_E.CUSTOMER, _E.SKU, _E.SUPPLIER, _E.REGION, _E.NETWORK)
+
+SERVICE = FeatureService("acceptance", FEATURES)

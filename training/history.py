@@ -1,0 +1,149 @@
+"""What each past order would have been decided on: one pass over history, with the feature code that answers requests.
+
+Events change the states as they become known; when an order comes, its features are computed from the states as they are, which is what
+was known at that moment and nothing else. Labels lie beside the features with the time when they were settled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_store.entities import EntityKey
+from feature_store.events import Event
+from feature_store.folding import apply
+from feature_store.network import Rate, read_network
+from feature_store.snapshot import FeatureSnapshot
+from feature_store.state import EntityState
+from feature_store.times import Millis
+from feature_store.views import SERVICES, build_snapshot, lane_snapshots
+from training.world import SimulatedOrder
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFrame:
+    """The training rows of one decision type, oldest first.
+
+    Attributes:
+        features: float64, (rows, features); NaN where not known.
+        names: of the features, as the model gets them.
+        label: 0 or 1, (rows,).
+        time: when it had to be decided, (rows,).
+        label_known_at: when its label was settled, (rows,); before that no training may use the row.
+        p_knowable: for judging a model, never for training one, (rows,); NaN where nobody knows it.
+        group: rows that must not be torn apart by a split, here the customer, (rows,).
+        keys: order id, or ``shipment id`` for split-order, (rows,).
+        view_version: of the definitions that made it.
+    """
+
+    features: Floats
+    names: tuple[str, ...]
+    label: Ints
+    time: Ints
+    label_known_at: Ints
+    p_knowable: Floats
+    group: tuple[str, ...]
+    keys: tuple[str, ...]
+    view_version: str
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a pass over history leaves behind: the frames, and the states as they are at its end."""
+
+    frames: Mapping[str, HistoryFrame]
+    states: Mapping[EntityKey, EntityState]
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Rows of one type as they come."""
+
+    features: list[Floats] = field(default_factory=list)
+    facts: list[tuple[int, Millis, Millis, float]] = field(default_factory=list)
+    group: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+
+    def add(self, snapshot: FeatureSnapshot, facts: tuple[int, Millis, Millis, float], group: str, key: str) -> None:
+        self.features.append(snapshot.values)
+        self.facts.append(facts)
+        self.group.append(group)
+        self.keys.append(key)
+
+    def frame(self, decision_type: str) -> HistoryFrame:
+        service = SERVICES[decision_type]
+        label, time, known_at, p_knowable = ([fact[i] for fact in self.facts] for i in range(4))
+        features = np.array(self.features, dtype=np.float64).reshape(len(self.keys), len(service.names))
+        return HistoryFrame(
+            features,
+            service.names,
+            np.array(label, dtype=np.int64),
+            np.array(time, dtype=np.int64),
+            np.array(known_at, dtype=np.int64),
+            np.array(p_knowable, dtype=np.float64),
+            tuple(self.group),
+            tuple(self.keys),
+            service.view_version,
+        )
+
+
+def build_history(stream: Iterable[Event | SimulatedOrder], types: Iterable[str] = SERVICES, until: Millis | None = None) -> History:
+    """Play a stream once.
+
+    Args:
+        stream: events by ``known_at`` and orders by ``placed_at``, merged, as a world tells them.
+        types: the decision types to make frames for.
+        until: stop before the first thing that becomes known later than this.
+
+    Returns:
+        a frame for each type, and the states at the end, ready for :meth:`feature_store.online.OnlineStore.load_states`.
+    """
+    states: dict[EntityKey, EntityState] = {}
+    rows = {decision_type: _Rows() for decision_type in types}
+    for item in stream:
+        if isinstance(item, Event):
+            if until is not None and item.known_at > until:
+                break
+            apply(states, item)
+            continue
+        if until is not None and item.placed_at > until:
+            break
+        _enter(rows, item, states)
+    return History({decision_type: found.frame(decision_type) for decision_type, found in rows.items()}, states)
+
+
+def build_frames(stream: Iterable[Event | SimulatedOrder], types: Iterable[str] = SERVICES) -> Mapping[str, HistoryFrame]:
+    """The frames alone; see :func:`build_history`."""
+    return build_history(stream, types).frames
+
+
+def _enter(rows: Mapping[str, _Rows], simulated: SimulatedOrder, states: Mapping[EntityKey, EntityState]) -> None:
+    order, as_of = simulated.order, simulated.placed_at
+    network = read_network(order, states, as_of)
+    for decision_type, found in rows.items():
+        if decision_type == "split-order":
+            continue
+        label = simulated.labels[decision_type]
+        snapshot = build_snapshot(decision_type, order, states, as_of, network)
+        found.add(snapshot, (label.label, as_of, label.known_at, label.p_knowable), order.customer.customer_id, order.order_id)
+    if "split-order" not in rows or not simulated.shipments:
+        return
+    lanes = {(lane.node_id, lane.service): lane for lane in network.lanes(order.ship_to.region)}
+    used: list[tuple[Rate, int]] = []
+    for at, shipment in enumerate(simulated.shipments):
+        lane = lanes.get((shipment.node_id, shipment.service))
+        if lane is not None:
+            used.append((lane, at))
+    snapshots = lane_snapshots(order, network, states, as_of, [lane for lane, _ in used])
+    for (_, at), (_, _, snapshot) in zip(used, snapshots, strict=True):
+        one = simulated.shipments[at]
+        rows["split-order"].add(snapshot, (one.late, as_of, one.known_at, one.p_knowable), order.customer.customer_id, one.shipment_id)
