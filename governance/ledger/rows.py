@@ -1,0 +1,198 @@
+"""What one record puts into the database, and the statements that put it there: one per table, whatever the number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from sqlalchemy import BigInteger, Connection, Float, Integer, LargeBinary, Table
+from sqlalchemy.types import TypeEngine
+
+from feature_store.times import Millis
+from governance.ledger.record import Sealed, compress
+from governance.ledger.tables import decisions, records
+
+_SQLITE_ROWS = 256
+"""Rows of one statement on SQLite, which takes at most 32,766 parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """What a decision can be found by.
+
+    Attributes:
+        mode: ``live``; a dry run is not recorded.
+        reasons: the codes of all reasons, not only of those shown.
+        latency_us: from the request to the decision, microseconds.
+    """
+
+    type: str
+    mode: str
+    outcome: str
+    status: str
+    decided_at: Millis
+    latency_us: int
+    order_id: str | None = None
+    order_version: int | None = None
+    customer_id: str | None = None
+    region: str | None = None
+    channel: str | None = None
+    tags: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    probability: float | None = None
+    model_name: str | None = None
+    model_version: int | None = None
+    model_digest: str | None = None
+    policy_id: str | None = None
+    policy_version: int | None = None
+    policy_digest: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """A decision to be recorded: its sealed record, what it is found by, and the answer under its idempotency key.
+
+    Attributes:
+        fingerprint: keyed digest of the request, 32 bytes: tells a repeated request from another one under the same key.
+        response: the bytes that are answered, receipt included.
+    """
+
+    sealed: Sealed
+    facets: Facets
+    principal: str
+    idempotency_key: str
+    fingerprint: bytes
+    response: bytes
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What only one decision may have."""
+        return self.principal, self.idempotency_key
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRow:
+    """A record that is no decision: a publish, an override, ..."""
+
+    sealed: Sealed
+
+
+Row = DecisionRow | RecordRow
+
+
+def pack(items: Iterable[str]) -> str:
+    """A list as one searchable text, ``|a|b|``; empty for an empty list."""
+    text = "|".join(item.replace("%", "%25").replace("|", "%7C") for item in items)
+    return f"|{text}|" if text else ""
+
+
+def unpack(text: str) -> tuple[str, ...]:
+    """Undo :func:`pack`."""
+    return tuple(item.replace("%7C", "|").replace("%25", "%") for item in text.strip("|").split("|")) if text else ()
+
+
+def insert(connection: Connection, rows: Sequence[Row]) -> None:
+    """Insert all rows, in the transaction of the connection; without one, PostgreSQL takes them as one statement, so all or none.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: a key or a record id is there already.
+    """
+    # One order for everybody: two writers that bring the same keys wait for each other instead of deadlocking.
+    decided = sorted((row for row in rows if isinstance(row, DecisionRow)), key=lambda row: row.key)
+    facts = [_record(row.sealed) for row in rows]
+    answers = [_decision(row) for row in decided]
+    if connection.dialect.name == "postgresql":
+        parameters = [list(column) for column in zip(*facts, strict=True)]
+        if answers:
+            parameters += [list(column) for column in zip(*answers, strict=True)]
+        connection.exec_driver_sql(_postgresql_statement(with_decisions=bool(answers)), tuple(parameters))
+        return
+    for table, values in ((records, facts), (decisions, answers)):
+        for start in range(0, len(values), _SQLITE_ROWS):
+            part = values[start : start + _SQLITE_ROWS]
+            connection.exec_driver_sql(_sqlite_statement(table, len(part)), tuple(value for row in part for value in row))
+
+
+@cache
+def _postgresql_statement(*, with_decisions: bool) -> str:
+    """Arrays in, one per column: the text is the same for any number of rows, so the server plans it once."""
+    into_records = _from_arrays(records)
+    if not with_decisions:
+        return into_records
+    return f"WITH recorded AS ({into_records}) {_from_arrays(decisions)}"
+
+
+@cache
+def _sqlite_statement(table: Table, rows: int) -> str:
+    """One statement for all rows: each statement costs a change of threads, each row does not."""
+    columns = _columns(table)
+    values = f"({', '.join('?' * len(columns))})"
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {', '.join([values] * rows)}"  # noqa: S608 - our own names
+
+
+def _columns(table: Table) -> list[str]:
+    return [column.name for column in table.columns if column.name != "seq"]
+
+
+def _from_arrays(table: Table) -> str:
+    arrays = ", ".join(f"%b::{_postgresql_type(table.columns[name].type)}[]" for name in _columns(table))
+    return f"INSERT INTO {table.name} ({', '.join(_columns(table))}) SELECT * FROM unnest({arrays})"  # noqa: S608 - our own names
+
+
+def _postgresql_type(kind: TypeEngine[object]) -> str:
+    for generic, name in ((BigInteger, "bigint"), (Integer, "integer"), (Float, "double precision"), (LargeBinary, "bytea")):
+        if isinstance(kind, generic):
+            return name
+    return "text"
+
+
+def _record(sealed: Sealed) -> tuple[object, ...]:
+    receipt = sealed.receipt
+    return (
+        sealed.record_id,
+        sealed.kind.value,
+        sealed.tenant,
+        sealed.at,
+        sealed.entry,
+        sealed.leaf_hash,
+        sealed.body,
+        sealed.seeds,
+        receipt.promised_at,
+        receipt.publish_by,
+        receipt.key_id,
+        receipt.signature,
+    )
+
+
+def _decision(row: DecisionRow) -> tuple[object, ...]:
+    facets = row.facets
+    return (
+        row.sealed.record_id,
+        row.principal,
+        row.idempotency_key,
+        row.fingerprint,
+        compress(row.response),
+        facets.type,
+        facets.order_id,
+        facets.order_version,
+        facets.customer_id,
+        facets.mode,
+        facets.outcome,
+        facets.status,
+        facets.region,
+        facets.channel,
+        pack(facets.tags),
+        pack(facets.reasons),
+        facets.probability,
+        facets.model_name,
+        facets.model_version,
+        facets.model_digest,
+        facets.policy_id,
+        facets.policy_version,
+        facets.policy_digest,
+        facets.decided_at,
+        facets.latency_us,
+        facets.request_id,
+    )
