@@ -18,8 +18,8 @@ from serving.api.schemas import MAX_KEY, CustomBody, DecideBody, OrderBody, Spli
 from serving.errors import Problem, ProblemKind, fault, invalid, not_found, validation_problem
 from serving.force import Force
 
-ORDERS = "orders"
-"""The pseudo type of ``/v1/orders/decide``: three decisions on one order."""
+ORDERS = "order_decision"
+"""The pseudo type of ``/v1/orders/decide``: three decisions on one order. No custom type can be called so: names have no underscore."""
 
 ORDER_TYPES = (DecisionType.FRAUD.value, DecisionType.ACCEPTANCE.value, DecisionType.SPLIT_ORDER.value)
 """In this order: the later ones are skipped when an earlier one stops the order."""

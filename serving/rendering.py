@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import orjson
 
 from feature_store.times import format_time
 from governance.decision import Decision, Explanation, Reason
+from serving.admission import Admitted
+from serving.knowing import Outcomes
 
 SHOWN_REASONS = 4
 """At most so many reasons in an answer; all of them are in the record."""
@@ -16,8 +19,8 @@ SHOWN_REASONS = 4
 JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 
-def answer_json(decision: Decision, decision_id: str, latency_ms: float, recorded: bool) -> dict[str, Any]:
-    """The answer without its receipt: what the record's ``response`` group holds."""
+def answer_json(decision: Decision, decision_id: str | None, latency_ms: float, *, recorded: bool) -> dict[str, Any]:
+    """The answer without its receipt: what the record's ``response`` group holds. A dry run has no id, and no links."""
     confidence, model, policy, snapshot, review = decision.confidence, decision.model, decision.policy, decision.snapshot, decision.review
     answer: dict[str, Any] = {
         "decision_id": decision_id,
@@ -40,12 +43,41 @@ def answer_json(decision: Decision, decision_id: str, latency_ms: float, recorde
         else {"queue": review.queue, "due_at": format_time(review.due_at), "expires_to": review.expires_to},
     }
     answer.update(decision.details)
-    answer["links"] = {
+    answer["links"] = {} if decision_id is None else _links(decision_id)
+    return answer
+
+
+def order_json(admitted: Admitted, outcomes: Outcomes, answers: Mapping[str, bytes], decision_id: str | None) -> dict[str, Any]:
+    """The three decisions on one order, and what they come to; ``answers`` are the parts as they would be sent alone."""
+    order = admitted.order
+    assert order is not None
+    assert outcomes.together is not None
+    together = outcomes.together_json() or {}
+    parts: dict[str, Any] = {}
+    for decision_type in admitted.types:
+        member = decision_type.replace("-", "_")
+        parts[member] = (
+            orjson.Fragment(answers[decision_type]) if decision_type in answers else {"skipped": outcomes.skipped[decision_type]}
+        )
+    return {
+        "decision_id": decision_id,
+        "order_id": order.order_id,
+        "order_version": order.order_version,
+        "outcome": together["outcome"],
+        "precedence": together["precedence"],
+        "decided_by": together["decided_by"],
+        "recorded": decision_id is not None,
+        "decisions": parts,
+        "links": {} if decision_id is None else _links(decision_id),
+    }
+
+
+def _links(decision_id: str) -> dict[str, str]:
+    return {
         "self": f"/v1/decisions/{decision_id}",
         "proof": f"/v1/ledger/proof/{decision_id}",
         "page": f"/console/decisions/{decision_id}",
     }
-    return answer
 
 
 def reason_json(reason: Reason) -> dict[str, Any]:

@@ -1,0 +1,224 @@
+"""The story of one request for a decision, from its key to its receipt."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from feature_store.times import Millis, now
+from governance.ledger.errors import KeyReused, NotDurable, RecordInvalid
+from governance.ledger.ids import new_record_id
+from governance.ledger.log import Committed
+from governance.ledger.receipt import Signer, attach
+from governance.ledger.record import Sealed, seal
+from governance.ledger.rows import DecisionRow, Facets, Row
+from serving.admission import ORDERS, Admitted, Ask, admit
+from serving.errors import MEDIA_TYPE, Problem, ProblemKind, fault, unavailable
+from serving.force import Force
+from serving.knowing import Made, Outcomes, ReadStates, make_decisions
+from serving.recording import Context, Timing, draft_decision, draft_order, facets, order_facets, part_key
+from serving.rendering import answer_json, order_json, to_bytes
+
+log = logging.getLogger(__name__)
+
+LONGEST_RETRY_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What goes back to the caller."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = "application/json"
+
+
+def refuse(problem: Problem) -> Reply:
+    """A refusal as a reply."""
+    return Reply(problem.status, problem.to_bytes(), problem.headers, MEDIA_TYPE)
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What was recorded before this request.
+
+    Attributes:
+        fingerprint: of the request that used the same key, ``None`` when none did.
+        response: what it was answered.
+        latest_version: the highest version of the order that was decided for any of the types.
+    """
+
+    fingerprint: bytes | None = None
+    response: bytes = b""
+    latest_version: int | None = None
+
+
+Recall = Callable[[Admitted], Awaitable[Earlier]]
+"""Looks up what was recorded before; raises anything when the database is down."""
+
+
+class Records(Protocol):
+    """Makes rows durable (:class:`governance.ledger.log.Recorder`)."""
+
+    async def commit(self, rows: Sequence[Row]) -> Committed:
+        """Commit all rows of one request, or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """Everything outside the process that an answer touches, and what it needs to sign and name itself.
+
+    Attributes:
+        force: the models and policies of this moment.
+        fingerprint: keyed digest of a request, 32 bytes.
+        build: version of this code, for the record.
+    """
+
+    force: Callable[[], Force]
+    read: ReadStates
+    recall: Recall
+    records: Records
+    signer: Signer
+    fingerprint: Callable[[bytes], bytes]
+    tenant: str = "default"
+    build: str = "0"
+    clock: Callable[[], Millis] = now
+
+
+class Answerer:
+    """Answers requests for decisions. One of it serves all requests of a process."""
+
+    def __init__(self, edges: Edges) -> None:
+        self._edges = edges
+        self._in_flight: set[tuple[str, str]] = set()
+        self._failed_commits = 0
+
+    async def answer(self, ask: Ask) -> Reply:
+        """One request: one decision, or the three on an order. Refusals are returned, never raised."""
+        started_at, force = self._edges.clock(), self._edges.force()
+        # 1. Admit: is it a request that may be decided?
+        admitted = admit(ask, force, self._edges.fingerprint)
+        if isinstance(admitted, Problem):
+            return refuse(admitted)
+        timing = Timing(started_at, ask.started)
+        if not admitted.live:
+            return await self._dry_run(admitted, force, timing)
+        slot = (ask.principal, admitted.key)
+        if slot in self._in_flight:
+            return refuse(_in_flight(admitted))
+        self._in_flight.add(slot)
+        try:
+            return await self._answer_live(admitted, force, timing)
+        finally:
+            self._in_flight.discard(slot)
+
+    async def _answer_live(self, admitted: Admitted, force: Force, timing: Timing) -> Reply:
+        # 1. Admit, continued: was it answered before, is it about a version that was overtaken?
+        settled = await self._recall(admitted)
+        if settled is not None:
+            return settled
+        # 2. Know, 3. Score, 4. Constrain: inside the deadline, or the declared fallback.
+        outcomes = await make_decisions(admitted, force, self._edges.read, timing.started_at)
+        if isinstance(outcomes, Problem):
+            return refuse(outcomes)
+        # 5. Record: durable before anything is told.
+        committed = await self._record(admitted, force, timing, outcomes)
+        # 6. Answer.
+        return refuse(committed) if isinstance(committed, Problem) else Reply(200, committed.response)
+
+    async def _recall(self, admitted: Admitted) -> Reply | None:
+        """The answer that was given before, or the refusal of a request that comes too late; ``None`` when it is new."""
+        try:
+            return _settle(admitted, await self._edges.recall(admitted))
+        except Exception:  # no driver's error may pass for an answer
+            log.exception("the database could not be asked for earlier answers")
+            return refuse(self._not_durable("The database cannot be reached, so nothing was decided."))
+
+    async def _record(self, admitted: Admitted, force: Force, timing: Timing, outcomes: Outcomes) -> Committed | Problem:
+        """Seal the decisions and wait until they are on disk."""
+        try:
+            committed = await self._edges.records.commit(self._rows(admitted, force, timing, outcomes))
+        except KeyReused:
+            return _key_reused(admitted)
+        except NotDurable as error:
+            log.error("%s", error)
+            return self._not_durable("The record of this decision is not known to be on disk, so its outcome is not told.")
+        except RecordInvalid:
+            log.exception("a decision cannot be recorded")
+            return Problem(ProblemKind.INTERNAL, "The decision cannot be recorded as it is; nothing was told. The failure was logged.")
+        self._failed_commits = 0
+        return committed
+
+    async def _dry_run(self, admitted: Admitted, force: Force, timing: Timing) -> Reply:
+        outcomes = await make_decisions(admitted, force, self._edges.read, timing.started_at)
+        if isinstance(outcomes, Problem):
+            return refuse(outcomes)
+        answers = {
+            name: to_bytes(answer_json(one.decision, None, timing.elapsed_ms(), recorded=False)) for name, one in outcomes.made.items()
+        }
+        if admitted.ask.type != ORDERS:
+            return Reply(200, next(iter(answers.values())))
+        return Reply(200, to_bytes(order_json(admitted, outcomes, answers, None)))
+
+    def _rows(self, admitted: Admitted, force: Force, timing: Timing, outcomes: Outcomes) -> list[Row]:
+        """The rows of one request; the first one's response is the answer."""
+        context = Context(admitted, timing, self._edges.tenant, self._edges.build, outcomes.together_json())
+        single = admitted.ask.type != ORDERS
+        parts = {
+            name: self._row(context, force, one, admitted.key if single else part_key(admitted.key, name))
+            for name, one in outcomes.made.items()
+        }
+        if single:
+            return list(parts.values())
+        record_id = new_record_id()
+        answers = {name: row.response for name, row in parts.items()}
+        whole = to_bytes(order_json(admitted, outcomes, answers, record_id))
+        draft = draft_order(context, outcomes, {name: row.sealed.leaf_hash for name, row in parts.items()}, record_id, whole)
+        sealed = seal(draft, self._edges.signer, self._edges.clock())
+        first = self._decision_row(admitted, sealed, admitted.key, attach(whole, sealed.receipt), order_facets(context, outcomes))
+        return [first, *parts.values()]
+
+    def _row(self, context: Context, force: Force, one: Made, key: str) -> DecisionRow:
+        admitted, decision = context.admitted, one.decision
+        record_id = new_record_id()
+        answer = to_bytes(answer_json(decision, record_id, context.timing.elapsed_ms(), recorded=True))
+        policy = admitted.policies[decision.type]
+        draft = draft_decision(context, one, policy=policy, models=force.models, record_id=record_id, answer=answer)
+        sealed = seal(draft, self._edges.signer, self._edges.clock())
+        return self._decision_row(admitted, sealed, key, attach(answer, sealed.receipt), facets(context, one))
+
+    def _decision_row(self, admitted: Admitted, sealed: Sealed, key: str, response: bytes, found_by: Facets) -> DecisionRow:
+        return DecisionRow(sealed, found_by, admitted.ask.principal, key, admitted.fingerprint, response)
+
+    def _not_durable(self, detail: str) -> Problem:
+        """503; the wait doubles while the database keeps failing."""
+        self._failed_commits += 1
+        wait = min(LONGEST_RETRY_S, 2 ** (self._failed_commits - 1))
+        return unavailable(ProblemKind.NOT_DURABLE, detail + " Send the same request with the same Idempotency-Key again.", wait)
+
+
+def _settle(admitted: Admitted, earlier: Earlier) -> Reply | None:
+    """The answer that was given before, or why this request comes too late; ``None`` when it is new."""
+    if earlier.fingerprint is not None:
+        same = earlier.fingerprint == admitted.fingerprint
+        return Reply(200, earlier.response) if same else refuse(_key_reused(admitted))
+    order = admitted.order
+    if order is not None and earlier.latest_version is not None and order.order_version < earlier.latest_version:
+        detail = f"Version {earlier.latest_version} of order {order.order_id!r} was decided already; this is version {order.order_version}."
+        return refuse(
+            Problem(ProblemKind.SUPERSEDED, detail, [fault(["order", "order_version"], f"is lower than {earlier.latest_version}")])
+        )
+    return None
+
+
+def _key_reused(admitted: Admitted) -> Problem:
+    detail = f"The Idempotency-Key {admitted.key!r} was used before with another body. Use a new key for a new request."
+    return Problem(ProblemKind.KEY_REUSED, detail, [fault(["header", "Idempotency-Key"], "was used with another body")])
+
+
+def _in_flight(admitted: Admitted) -> Problem:
+    detail = f"A request with the Idempotency-Key {admitted.key!r} is being answered right now. Repeat this one to get its answer."
+    return Problem(ProblemKind.IN_FLIGHT, detail, headers={"retry-after": "1"})

@@ -1,0 +1,229 @@
+"""The routes that decide, and those that show a decision: a plain ASGI application.
+
+Not FastAPI: its routing and validation cost a third of the throughput. A route is a method here; what it means is told in
+:mod:`serving.answer` and :mod:`serving.lookups`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+import orjson
+
+from serving.admission import ORDERS, Ask, parse_body
+from serving.answer import Answerer, Reply, refuse
+from serving.api.schemas import MAX_BATCH
+from serving.api.wire import Receive, Scope, Send, bearer, header, read_body, send_reply, serve_lifespan
+from serving.errors import Problem, ProblemKind, fault, invalid, not_found, unauthenticated
+from serving.lookups import Lookups
+from serving.rendering import to_bytes
+
+log = logging.getLogger(__name__)
+
+MEBIBYTE = 2**20
+MAX_BODY = 4 * MEBIBYTE
+MAX_BATCH_BODY = 64 * MEBIBYTE
+MAX_REQUEST_ID = 255
+BATCH_AT_ONCE = 32
+"""Items of one batch that are under way together: enough to share commits, few enough to let others in between."""
+
+DECISIONS = "/v1/decisions/"
+ORDERS_PATH = "/v1/orders/"
+
+
+class Caller(Protocol):
+    """Who calls."""
+
+    @property
+    def principal(self) -> str:
+        """The person or system."""
+
+    @property
+    def role(self) -> str:
+        """In which role."""
+
+
+class Access(Protocol):
+    """Who calls, and what they may do."""
+
+    def authenticate(self, key: str) -> Caller | None:
+        """Whose key it is; ``None`` for an unknown or revoked one."""
+
+    def may(self, role: str, action: str) -> bool:
+        """Whether a role may do something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One HTTP request of an authenticated caller."""
+
+    caller: Caller
+    request_id: str | None
+    started: float
+    scope: Scope
+    receive: Receive
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query parameters; the last of a name counts."""
+        return dict(parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+
+
+class DecisionsApp:
+    """ASGI application for ``/v1/decisions`` and ``/v1/orders``."""
+
+    def __init__(self, answerer: Answerer, lookups: Lookups, access: Access) -> None:
+        self._answerer = answerer
+        self._lookups = lookups
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "lifespan":
+            await serve_lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        started = time.perf_counter()
+        request_id = _request_id(scope)
+        try:
+            reply = await self._serve(scope, receive, request_id, started)
+        except Exception:
+            log.exception("a request failed")
+            reply = refuse(Problem(ProblemKind.INTERNAL, "The failure was logged. The same request may be sent again with the same key."))
+        await send_reply(send, reply, request_id)
+
+    async def _serve(self, scope: Scope, receive: Receive, request_id: str | None, started: float) -> Reply:
+        key = bearer(scope)
+        caller = self._access.authenticate(key) if key is not None else None
+        if caller is None:
+            return refuse(unauthenticated())
+        call = Call(caller, request_id, started, scope, receive)
+        path = _path(scope)
+        if path.startswith(DECISIONS):
+            return await self._below_decisions(path[len(DECISIONS) :], call)
+        if path == DECISIONS[:-1]:
+            return await self._read(call, "search", lambda: self._lookups.search(call.query))
+        if path == ORDERS_PATH + "decide":
+            return await self._decide(call, ORDERS)
+        if path.startswith(ORDERS_PATH) and path.endswith("/timeline"):
+            order_id = path[len(ORDERS_PATH) : -len("/timeline")]
+            return await self._read(call, "timeline", lambda: self._lookups.timeline(order_id))
+        return refuse(not_found(f"There is nothing at {path}."))
+
+    async def _below_decisions(self, rest: str, call: Call) -> Reply:
+        first, _, second = rest.partition("/")
+        method = call.scope["method"]
+        if not second:
+            if method == "POST":
+                return await self._decide(call, first)
+            caller = call.caller
+            return await self._read(call, "read_decision", lambda: self._lookups.decision(first, caller.principal, caller.role, call.query))
+        if second == "batch":
+            return await self._batch(call, first)
+        if second == "explanation":
+            return await self._read(call, "explanation", lambda: self._lookups.explanation(first))
+        return refuse(not_found(f"A decision has no {second!r}."))
+
+    async def _read(self, call: Call, action: str, look: Any) -> Reply:
+        if call.scope["method"] not in {"GET", "HEAD"}:
+            return _other_method("GET")
+        refusal = self._refuse_role(call, action)
+        if refusal is not None:
+            return refusal
+        found: Reply = await look()
+        return found
+
+    async def _decide(self, call: Call, decision_type: str) -> Reply:
+        if call.scope["method"] != "POST":
+            return _other_method("POST")
+        refusal = self._refuse_role(call, "decide")
+        if refusal is not None:
+            return refusal
+        body = await self._json(call, MAX_BODY)
+        if isinstance(body, Problem):
+            return refuse(body)
+        key = header(call.scope, b"idempotency-key")
+        return await self._answerer.answer(Ask(decision_type, call.caller.principal, key, body, call.request_id, call.started))
+
+    async def _batch(self, call: Call, decision_type: str) -> Reply:
+        if call.scope["method"] != "POST":
+            return _other_method("POST")
+        refusal = self._refuse_role(call, "decide")
+        if refusal is not None:
+            return refusal
+        body = await self._json(call, MAX_BATCH_BODY)
+        items = body if isinstance(body, Problem) else _batch_items(body)
+        if isinstance(items, Problem):
+            return refuse(items)
+        gate = asyncio.Semaphore(BATCH_AT_ONCE)
+
+        async def one(item: Any) -> dict[str, Any]:
+            async with gate:
+                return await self._item(call, decision_type, item)
+
+        return Reply(200, to_bytes({"items": await asyncio.gather(*(one(item) for item in items))}))
+
+    async def _item(self, call: Call, decision_type: str, item: Any) -> dict[str, Any]:
+        """One item of a batch, answered as if it had come alone."""
+        if not isinstance(item, dict):
+            reply = refuse(invalid([fault(["item"], "a JSON object is required")]))
+        else:
+            body = {name: value for name, value in item.items() if name != "idempotency_key"}
+            key = item.get("idempotency_key")
+            if key is not None and not isinstance(key, str):
+                reply = refuse(invalid([fault(["idempotency_key"], "a text is required")]))
+            else:
+                reply = await self._answerer.answer(
+                    Ask(decision_type, call.caller.principal, key, body, call.request_id, time.perf_counter())
+                )
+        member = "body" if reply.status == 200 else "problem"
+        return {"status": reply.status, member: orjson.Fragment(reply.body)}
+
+    async def _json(self, call: Call, limit: int) -> Mapping[str, Any] | Problem:
+        raw = await read_body(call.scope, call.receive, limit)
+        return raw if isinstance(raw, Problem) else parse_body(raw)
+
+    def _refuse_role(self, call: Call, action: str) -> Reply | None:
+        if self._access.may(call.caller.role, action):
+            return None
+        return refuse(Problem(ProblemKind.FORBIDDEN, f"The role {call.caller.role!r} may not do this ({action.replace('_', ' ')})."))
+
+
+def _batch_items(body: Mapping[str, Any]) -> list[Any] | Problem:
+    items = body.get("items")
+    unknown = sorted(set(body) - {"items"})
+    if unknown:
+        return invalid([fault([name], "unknown field; a batch has only items") for name in unknown])
+    if not isinstance(items, list) or not items:
+        return invalid([fault(["items"], "a list of at least one item is required")])
+    if len(items) > MAX_BATCH:
+        return invalid([fault(["items"], f"{len(items)} items; a batch has at most {MAX_BATCH}")])
+    return items
+
+
+def _other_method(allowed: str) -> Reply:
+    return refuse(Problem(ProblemKind.METHOD, f"Use {allowed}.", headers={"allow": allowed}))
+
+
+def _path(scope: Scope) -> str:
+    """The whole path, whether or not what is in front of us took its prefix off."""
+    path: str = scope["path"]
+    if path.startswith("/v1/"):
+        return path
+    root: str = scope.get("root_path", "")
+    return root + path
+
+
+def _request_id(scope: Scope) -> str | None:
+    """The caller's X-Request-Id, as far as it can be kept and sent back."""
+    value = header(scope, b"x-request-id")
+    if not value:
+        return None
+    return value if len(value) <= MAX_REQUEST_ID and value.isprintable() else None

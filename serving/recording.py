@@ -1,0 +1,301 @@
+"""Step 5 of an answer: a decision as the record that keeps it, everything in it as it was then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from feature_store.network import Network
+from feature_store.snapshot import FeatureSnapshot
+from feature_store.times import Millis, format_time
+from governance.decision import Decision, Inputs, Models, Status
+from governance.ledger.record import Draft, Kind, Numbers, about_customer
+from governance.ledger.rows import Facets
+from governance.policy import Policy
+from serving.admission import ORDERS, Admitted
+from serving.knowing import Made, Outcomes
+from serving.rendering import reason_json
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When a request came in and how long its steps took, milliseconds on the monotonic clock."""
+
+    started_at: Millis
+    started: float
+
+    def elapsed_ms(self) -> float:
+        """Milliseconds since it came in."""
+        return (time.perf_counter() - self.started) * 1e3
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every record of one request shares.
+
+    Attributes:
+        build: version of this code.
+        together: for ``/v1/orders/decide`` how the decisions were combined.
+    """
+
+    admitted: Admitted
+    timing: Timing
+    tenant: str
+    build: str
+    together: Mapping[str, Any] | None = None
+
+
+def draft_decision(context: Context, one: Made, *, policy: Policy, models: Models, record_id: str, answer: bytes) -> Draft:
+    """The draft of one decision's record."""
+    inputs, decision = one.inputs, one.decision
+    groups = _groups(context, inputs, decision, policy, answer)
+    deployed = models.get(decision.type)
+    digests = {"policy": policy.digest, "build": context.build}
+    if deployed is not None:
+        digests["model"] = deployed.use.digest
+    if decision.snapshot is not None:
+        digests["view"] = decision.snapshot.view_version
+    customer = inputs.order.customer.customer_id if inputs.order else None
+    return Draft(
+        kind=Kind.DECISION,
+        decision_type=decision.type,
+        digests=digests,
+        groups=groups,
+        subjects=about_customer(customer, groups),
+        record_id=record_id,
+        tenant=context.tenant,
+    )
+
+
+def draft_order(context: Context, outcomes: Outcomes, leaves: Mapping[str, bytes], record_id: str, answer: bytes) -> Draft:
+    """The draft of the record that binds the decisions on one order together: it names their leaves."""
+    admitted = context.admitted
+    order = admitted.order
+    assert order is not None
+    ask = admitted.ask
+    elapsed = context.timing.elapsed_ms()
+    groups: dict[str, object] = {
+        "request": admitted.text.decode(),
+        "order": {"order_id": order.order_id, "order_version": order.order_version, "customer_id": order.customer.customer_id},
+        "circumstances": {
+            "asked": ask.type,
+            "started_at": format_time(context.timing.started_at),
+            "ended_at": format_time(context.timing.started_at + round(elapsed)),
+            "elapsed_ms": round(elapsed, 3),
+            "request_id": ask.request_id,
+            "mode": admitted.body.mode,
+            "deadline_ms": admitted.body.deadline_ms,
+        },
+        "outcome": {**(context.together or {}), "skipped": dict(outcomes.skipped)},
+        "response": answer.decode(),
+        "people": {"principal": ask.principal},
+    }
+    return Draft(
+        kind=Kind.ORDER_DECISION,
+        decision_type=ORDERS,
+        digests={"build": context.build, **{name: f"sha256:{leaf.hex()}" for name, leaf in leaves.items()}},
+        groups=groups,
+        subjects=about_customer(order.customer.customer_id, groups),
+        record_id=record_id,
+        tenant=context.tenant,
+    )
+
+
+def _groups(context: Context, inputs: Inputs, decision: Decision, policy: Policy, answer: bytes) -> dict[str, object]:
+    admitted = context.admitted
+    groups: dict[str, object] = {
+        "request": admitted.text.decode(),
+        "order": _order_group(inputs, decision),
+        "circumstances": _circumstances(context, inputs, decision),
+        "policy": _policy_group(decision, policy),
+        "alternatives": list(decision.alternatives),
+        "outcome": {
+            "outcome": decision.outcome,
+            "status": decision.status.value,
+            "fallback_reason": decision.fallback_reason,
+            "solely_automated": decision.review is None,
+            "reasons": [reason_json(reason) for reason in decision.reasons],
+            "review": None
+            if decision.review is None
+            else {"queue": decision.review.queue, "due_at": format_time(decision.review.due_at), "expires_to": decision.review.expires_to},
+            "details": dict(decision.details),
+            "together": context.together,
+        },
+        "response": answer.decode(),
+        "people": {"principal": admitted.ask.principal},
+    }
+    if decision.model is not None:
+        model = decision.model
+        groups["model"] = {"name": model.name, "version": model.version, "digest": model.digest, "role": model.role}
+    if decision.confidence is not None:
+        c = decision.confidence
+        groups["confidence"] = {"event": c.event, "probability": c.probability, "low": c.low, "high": c.high, "level": c.level}
+    if inputs.lanes:
+        groups["snapshot"] = _lanes_group(inputs, decision.snapshot)
+        groups["values"] = Numbers.of(np.concatenate([snapshot.values for _, _, snapshot in inputs.lanes]))
+    elif decision.snapshot is not None:
+        groups["snapshot"] = _snapshot_group(decision.snapshot)
+        groups["values"] = Numbers.of(decision.snapshot.values)
+    if decision.explanation is not None:
+        e = decision.explanation
+        groups["explanation"] = {"explainer": "path-dependent-shap", "link": e.link, "names": list(e.names)}
+        groups["scores"] = Numbers.of((e.base, e.margin))
+        groups["contributions"] = Numbers.of(e.contributions)
+    return groups
+
+
+def _order_group(inputs: Inputs, decision: Decision) -> dict[str, Any]:
+    order = inputs.order
+    return {
+        "order_id": decision.order_id,
+        "order_version": decision.order_version,
+        "customer_id": order.customer.customer_id if order else None,
+        "network": None if inputs.network is None else network_json(inputs.network),
+    }
+
+
+def _circumstances(context: Context, inputs: Inputs, decision: Decision) -> dict[str, Any]:
+    ask, body = context.admitted.ask, context.admitted.body
+    failure = inputs.failure
+    elapsed = context.timing.elapsed_ms()
+    return {
+        "asked": ask.type,
+        "started_at": format_time(context.timing.started_at),
+        "ended_at": format_time(context.timing.started_at + round(elapsed)),
+        "decided_at": format_time(decision.decided_at),
+        "decided_at_ms": decision.decided_at,
+        "elapsed_ms": round(elapsed, 3),
+        "request_id": ask.request_id,
+        "mode": body.mode,
+        "stage": decision.stage.value,
+        "deadline_ms": body.deadline_ms,
+        "fallback": context.admitted.fallbacks[decision.type],
+        "failure": None if failure is None else {"cause": failure.cause, "detail": failure.detail, "fallback": failure.fallback},
+    }
+
+
+def _policy_group(decision: Decision, policy: Policy) -> dict[str, Any]:
+    results = decision.policy.results if decision.policy else ()
+    return {
+        "id": policy.id,
+        "version": policy.version,
+        "digest": policy.digest,
+        "parameters": policy.values,
+        "results": [{"id": r.id, "hard": r.hard, "passed": r.passed, "detail": r.detail} for r in results],
+    }
+
+
+def _snapshot_group(snapshot: FeatureSnapshot) -> dict[str, Any]:
+    return {
+        "names": list(snapshot.names),
+        "shape": [len(snapshot.names)],
+        "event_times": list(snapshot.event_times),
+        "origins": [origin.value for origin in snapshot.origins],
+        "view_version": snapshot.view_version,
+        "as_of": snapshot.as_of,
+        "digest": snapshot.digest,
+    }
+
+
+def _lanes_group(inputs: Inputs, explained: FeatureSnapshot | None) -> dict[str, Any]:
+    """All candidate lanes' vectors, a row each; the explained one is named."""
+    first = inputs.lanes[0][2]
+    return {
+        "names": list(first.names),
+        "shape": [len(inputs.lanes), len(first.names)],
+        "lanes": [[node_id, service] for node_id, service, _ in inputs.lanes],
+        "explained": next((i for i, (_, _, snapshot) in enumerate(inputs.lanes) if snapshot is explained), None),
+        "event_times": [list(snapshot.event_times) for _, _, snapshot in inputs.lanes],
+        "origins": [[origin.value for origin in snapshot.origins] for _, _, snapshot in inputs.lanes],
+        "view_version": first.view_version,
+        "as_of": first.as_of,
+        "digest": None if explained is None else explained.digest,
+    }
+
+
+def network_json(network: Network) -> dict[str, Any]:
+    """The network as JSON arrays, in the order of the fields of its values; a replay reads it back."""
+    return {
+        "nodes": [
+            [
+                n.node_id,
+                n.region,
+                n.lat,
+                n.lon,
+                n.cutoff_at,
+                n.processing_h,
+                n.processing_cost_micros,
+                n.capacity_left,
+                list(n.temp_classes),
+                n.status,
+                n.as_of,
+            ]
+            for n in network.nodes
+        ],
+        "stock": [[s.node_id, s.sku, s.available, s.safety, s.as_of] for s in network.stock],
+        "rates": [
+            [r.node_id, r.region, r.service, r.fixed_micros, r.per_kg_micros, r.transit_days, r.co2e_g_per_kg, r.as_of]
+            for r in network.rates
+        ],
+    }
+
+
+def part_key(key: str, decision_type: str) -> str:
+    """The idempotency key of a part of one request: its own in the table, and none that a caller can send."""
+    return f"{key}\x1f{decision_type}"
+
+
+def facets(context: Context, one: Made) -> Facets:
+    """What a decision is found by."""
+    decision, ask, order = one.decision, context.admitted.ask, one.inputs.order
+    model, policy = decision.model, decision.policy
+    return Facets(
+        type=decision.type,
+        mode=context.admitted.body.mode,
+        outcome=decision.outcome[:128],
+        status=decision.status.value,
+        decided_at=decision.decided_at,
+        latency_us=round(context.timing.elapsed_ms() * 1e3),
+        order_id=decision.order_id,
+        order_version=decision.order_version,
+        customer_id=order.customer.customer_id if order else None,
+        region=order.ship_to.region if order else None,
+        channel=order.channel if order else None,
+        tags=order.tags if order else (),
+        reasons=tuple(dict.fromkeys(reason.code for reason in decision.reasons)),
+        probability=decision.confidence.probability if decision.confidence else None,
+        model_name=model.name if model else None,
+        model_version=model.version if model else None,
+        model_digest=model.digest if model else None,
+        policy_id=policy.id if policy else None,
+        policy_version=policy.version if policy else None,
+        policy_digest=policy.digest if policy else None,
+        request_id=ask.request_id,
+    )
+
+
+def order_facets(context: Context, outcomes: Outcomes) -> Facets:
+    """What the combined decision on an order is found by."""
+    order = context.admitted.order
+    assert order is not None
+    assert outcomes.together is not None
+    fell_back = any(one.decision.status is Status.FALLBACK for one in outcomes.made.values())
+    return Facets(
+        type=ORDERS,
+        mode=context.admitted.body.mode,
+        outcome=outcomes.together.outcome.value,
+        status=(Status.FALLBACK if fell_back else Status.DECIDED).value,
+        decided_at=context.timing.started_at,
+        latency_us=round(context.timing.elapsed_ms() * 1e3),
+        order_id=order.order_id,
+        order_version=order.order_version,
+        customer_id=order.customer.customer_id,
+        region=order.ship_to.region,
+        channel=order.channel,
+        tags=order.tags,
+        request_id=context.admitted.ask.request_id,
+    )
