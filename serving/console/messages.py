@@ -16,7 +16,7 @@ class MessageUnknown(KeyError):
     """A key that the catalogue does not hold."""
 
 
-def say(language: str, key: str, **values: object) -> str:
+def say(language: str, key: str, /, **values: object) -> str:
     """The text of a key in a language, filled in.
 
     Raises:
@@ -203,6 +203,7 @@ _DECISION = {
     "decision.policy_hard": _M("hard", "硬约束"),
     "decision.policy_passed": _M("passed", "通过"),
     "decision.policy_failed": _M("not met", "未通过"),
+    "decision.policy_idle": _M("did not apply", "未触发"),
     "decision.policy_matched": _M("matched", "命中"),
     "decision.timeline": _M("The order", "订单"),
     "decision.placed": _M("Order placed", "下单"),
@@ -255,7 +256,10 @@ _PLAN = {
         "Best found within the work bound; at most {gap} from the optimum ({nodes} branches).",
         "在计算上限内找到的最佳方案；与最优相差不超过 {gap}（{nodes} 个分支）。",
     ),
-    "plan.runner_up": _M("Next best: from {nodes}, {cost} more, {hours} h later, {carbon} g CO₂e.", "次优：由 {nodes} 发运，成本 {cost}，时长 {hours} 小时，碳排放 {carbon} 克。"),
+    "plan.runner_up": _M(
+        "Next best: from {nodes}; cost {cost}, lateness {hours} h, carbon {carbon} g CO₂e against this plan.",
+        "次优：由 {nodes} 发运；与本方案相比，成本 {cost}，迟到 {hours} 小时，碳排放 {carbon} 克 CO₂e。",
+    ),
     "plan.rejected": _M("Why not from elsewhere", "其他节点未入选的原因"),
     "plan.unfilled": _M("Not filled", "未满足"),
     "plan.unfilled_line": _M("Line {line}, {qty} pieces", "第 {line} 行，{qty} 件"),
@@ -292,7 +296,9 @@ _LIST = {
     ),
     "list.no_match": _M("No decision matches these filters", "没有符合筛选条件的决策"),
     "list.no_match_text": _M("Lift a filter above, or clear them all.", "请移除上方的某个筛选，或全部清除。"),
-    "list.bad_time": _M("“{text}” is no date. Write one like 2026-11-11 or 2026-11-11T08:30.", "“{text}”不是日期。请写成 2026-11-11 或 2026-11-11T08:30。"),
+    "list.bad_time": _M(
+        "“{text}” is no date. Write one like 2026-11-11 or 2026-11-11T08:30.", "“{text}”不是日期。请写成 2026-11-11 或 2026-11-11T08:30。"
+    ),
     "list.bad_cursor": _M("This page of the list no longer exists; the newest decisions are shown.", "该列表页已不存在；现显示最新决策。"),
     "list.rows": _M("Decisions, newest first", "决策，最新在前"),
 }
@@ -335,23 +341,17 @@ _TRAIN = {
     "train.checking": _M("Checking the file", "正在检查文件"),
     "train.recent": _M("Recent trainings", "最近的训练"),
     "train.datasets": _M("Recent files", "最近的文件"),
+    "train.refused": _M("The file cannot be used as it is; nothing of it was kept.", "该文件无法直接使用；未保留任何内容。"),
     "train.no_file": _M("No file was chosen. Choose a CSV file and try again.", "未选择文件。请选择一个 CSV 文件后重试。"),
     "train.rows": _M("{rows} rows", "{rows} 行"),
-    "train.template.custom": _M("Something of my own", "自定义"),
-    "train.template.custom.meaning": _M(
-        "Any table: pick the column to predict; it becomes an endpoint of its own.", "任意表格：选择要预测的列，即可成为独立接口。"
-    ),
-    "train.template.acceptance": _M("Acceptance", "接单"),
-    "train.template.acceptance.meaning": _M("Will this order be fulfilled as promised?", "该订单能否如约履行？"),
-    "train.template.fraud": _M("Fraud", "欺诈"),
-    "train.template.fraud.meaning": _M("Is this order fraudulent?", "该订单是否欺诈？"),
-    "train.template.split-order": _M("Lateness per lane", "线路迟到"),
-    "train.template.split-order.meaning": _M("Will a shipment on this lane be late?", "该线路的包裹会迟到吗？"),
 }
 
 _DATASET = {
     "dataset.title": _M("What the file holds", "文件内容"),
-    "dataset.summary": _M("{rows} rows, {columns} columns, {size}, {encoding}, separated by {delimiter}", "{rows} 行，{columns} 列，{size}，编码 {encoding}，分隔符 {delimiter}"),
+    "dataset.summary": _M(
+        "{rows} rows, {columns} columns, {size}, {encoding}, separated by {delimiter}",
+        "{rows} 行，{columns} 列，{size}，编码 {encoding}，分隔符 {delimiter}",
+    ),
     "dataset.sha": _M("SHA-256 {sha}", "SHA-256 {sha}"),
     "dataset.delimiter.comma": _M("commas", "逗号"),
     "dataset.delimiter.semicolon": _M("semicolons", "分号"),
@@ -397,7 +397,9 @@ _DATASET = {
     ),
     "dataset.time_none": _M("No time column", "无时间列"),
     "dataset.name": _M("Name", "名称"),
-    "dataset.name_hint": _M("Lower-case letters, digits and hyphens; it becomes the address of the endpoint.", "小写字母、数字和连字符；将成为接口地址。"),
+    "dataset.name_hint": _M(
+        "Lower-case letters, digits and hyphens; it becomes the address of the endpoint.", "小写字母、数字和连字符；将成为接口地址。"
+    ),
     "dataset.budget": _M("Time to search", "搜索时间"),
     "dataset.budget_s": _M("{count} seconds", "{count} 秒"),
     "dataset.budget_min": _M("{count} minutes", "{count} 分钟"),
@@ -421,21 +423,29 @@ _TRAINING = {
     "training.summary": _M("Predicts {target} from {file}; started {when} by {who}.", "根据 {file} 预测 {target}；{who} 于 {when} 启动。"),
     "training.summary_bare": _M("Started {when} by {who}.", "{who} 于 {when} 启动。"),
     "training.progress": _M("Progress", "进度"),
-    "training.stage.load": _M("Read the file", "读取文件"),
-    "training.stage.check": _M("Check it", "检查"),
-    "training.stage.split": _M("Split by time", "按时间划分"),
-    "training.stage.tune": _M("Search", "搜索"),
-    "training.stage.fit": _M("Rebuild the best", "重建最佳模型"),
-    "training.stage.calibrate": _M("Calibrate", "校准"),
-    "training.stage.evaluate": _M("Evaluate", "评估"),
-    "training.stage.register": _M("Register", "登记"),
+    "training.stage.reading": _M("Read", "读取"),
+    "training.stage.checking": _M("Check", "检查"),
+    "training.stage.splitting": _M("Split by time", "按时间划分"),
+    "training.stage.tuning": _M("Search", "搜索"),
+    "training.stage.building": _M("Rebuild the best", "重建最佳"),
+    "training.stage.calibrating": _M("Calibrate", "校准"),
+    "training.stage.evaluating": _M("Evaluate", "评估"),
+    "training.stage.registering": _M("Register", "登记"),
+    "training.part.train": _M("Learnt from", "训练"),
+    "training.part.calibration": _M("Calibrated on", "校准"),
+    "training.part.validation": _M("Chosen on", "选型"),
+    "training.part.test": _M("Judged on", "检验"),
     "training.waiting": _M("Waiting for a free process", "等待空闲进程"),
     "training.stop": _M("Stop", "停止"),
     "training.reload": _M("Reload to see how far it is.", "刷新页面查看进度。"),
-    "training.failed_text": _M("Nothing was registered. Mend what is named below and train again.", "未登记任何模型。请修正下列问题后重新训练。"),
+    "training.failed_text": _M(
+        "Nothing was registered. Mend what is named below and train again.", "未登记任何模型。请修正下列问题后重新训练。"
+    ),
     "training.again": _M("Back to the file", "返回文件"),
     "training.metrics": _M("How good it is", "效果如何"),
-    "training.metrics_hint": _M("on {rows} rows that it had not seen, all later than what it learned from", "在 {rows} 条未见过、且晚于训练数据的记录上"),
+    "training.metrics_hint": _M(
+        "on {rows} rows that it had not seen, all later than what it learned from", "在 {rows} 条未见过、且晚于训练数据的记录上"
+    ),
     "training.metrics_hint_random": _M("on {rows} rows that it had not seen", "在 {rows} 条未见过的记录上"),
     "training.interval": _M("{low} to {high}", "{low} 至 {high}"),
     "training.calibration": _M("Can its probabilities be believed?", "概率可信吗？"),
@@ -445,6 +455,7 @@ _TRAINING = {
     "training.calibration_dot": _M("predicted {x}, observed {y} in {rows} rows", "预测 {x}，实际 {y}，共 {rows} 条"),
     "training.slices": _M("Where it does better or worse", "在哪些部分更好或更差"),
     "training.slice": _M("Part of the data", "数据部分"),
+    "training.said_seen": _M("Said → seen", "预测 → 实际"),
     "training.rows": _M("Rows", "行数"),
     "training.drivers": _M("What it looks at", "主要依据"),
     "training.drivers_hint": _M("average size of the contribution", "平均贡献大小"),
@@ -480,14 +491,12 @@ _METRICS = {
     "metric.log_loss.meaning": _M("Lower is better: the surprise per case.", "越低越好：每个案例的意外程度。"),
     "metric.brier": _M("Brier score", "Brier 分数"),
     "metric.brier.meaning": _M("Lower is better: the squared error of the probabilities.", "越低越好：概率的平方误差。"),
-    "metric.calibration_error": _M("Calibration error", "校准误差"),
-    "metric.calibration_error.meaning": _M("When it says a probability, it is off by about this much.", "其给出的概率平均偏差约为此值。"),
+    "metric.ece": _M("Calibration error", "校准误差"),
+    "metric.ece.meaning": _M("When it says a probability, it is off by about this much.", "其给出的概率平均偏差约为此值。"),
     "metric.calibration_slope": _M("Calibration slope", "校准斜率"),
     "metric.calibration_slope.meaning": _M("1 is right; below 1 it is too sure of itself.", "1 为准确；小于 1 表示过于自信。"),
     "metric.accuracy": _M("Accuracy", "准确率"),
     "metric.accuracy.meaning": _M("Share of cases for which the first guess is right.", "首选预测正确的比例。"),
-    "metric.macro_f1": _M("Balanced accuracy (macro F1)", "宏平均 F1"),
-    "metric.macro_f1.meaning": _M("Every class counts the same, however rare.", "每个类别权重相同，无论多稀少。"),
     "metric.rmse": _M("Typical error (RMSE)", "典型误差（RMSE）"),
     "metric.rmse.meaning": _M("In the unit of what is predicted; large misses weigh more.", "单位与预测值相同；大误差权重更高。"),
     "metric.mae": _M("Average error (MAE)", "平均误差（MAE）"),
@@ -498,9 +507,14 @@ _METRICS = {
     "metric.coverage.meaning": _M("How often the truth lies within the interval that it gives.", "真实值落在所给区间内的比例。"),
     "verdict.strong": _M("It tells cases apart well.", "区分能力强。"),
     "verdict.fair": _M("It is clearly better than guessing.", "明显优于随机猜测。"),
-    "verdict.weak": _M("It is hardly better than guessing. More rows or more telling columns would help.", "几乎不优于随机猜测。需要更多数据或更有信息量的列。"),
+    "verdict.weak": _M(
+        "It is hardly better than guessing. More rows or more telling columns would help.",
+        "几乎不优于随机猜测。需要更多数据或更有信息量的列。",
+    ),
     "verdict.trained": _M("It is trained.", "训练完成。"),
-    "calibration.good": _M("Yes: when it says {example}, it happens about that often.", "可信：当它说 {example} 时，实际发生的频率与之相近。"),
+    "calibration.good": _M(
+        "Yes: when it says {example}, it happens about that often.", "可信：当它说 {example} 时，实际发生的频率与之相近。"
+    ),
     "calibration.over": _M("With care: it is surer of itself than it should be.", "谨慎使用：它过于自信。"),
     "calibration.under": _M("With care: it is less sure of itself than it could be.", "谨慎使用：它过于保守。"),
 }
@@ -529,20 +543,33 @@ _ERRORS = {
         "You are signed in as {role}. Sign in with a key of a role that may, or ask an administrator for one.",
         "您以{role}身份登录。请使用有权限的角色密钥登录，或向管理员申请。",
     ),
-    "error.403.form": _M("This form had been open for too long, or did not come from this page. Go back, reload the page and send it again.", "该表单打开时间过长，或并非来自本页面。请返回、刷新后重新提交。"),
+    "error.403.form": _M(
+        "This form had been open for too long, or did not come from this page. Go back, reload the page and send it again.",
+        "该表单打开时间过长，或并非来自本页面。请返回、刷新后重新提交。",
+    ),
     "error.404": _M("There is nothing here", "这里没有内容"),
-    "error.404.text": _M("The address may be mistyped, or what it named does not exist on this home.", "地址可能有误，或其所指内容不在此环境中。"),
-    "error.404.decision": _M("No decision has the number {id}. Numbers are given in every answer as decision_id.", "没有编号为 {id} 的决策。编号见每个响应中的 decision_id。"),
+    "error.404.text": _M(
+        "The address may be mistyped, or what it named does not exist on this home.", "地址可能有误，或其所指内容不在此环境中。"
+    ),
+    "error.404.decision": _M(
+        "No decision has the number {id}. Numbers are given in every answer as decision_id.",
+        "没有编号为 {id} 的决策。编号见每个响应中的 decision_id。",
+    ),
     "error.404.order": _M("Nothing has been decided about order {id}.", "订单 {id} 尚无决策。"),
     "error.404.dataset": _M("No file has the number {id}. Hand it in again.", "没有编号为 {id} 的文件。请重新上传。"),
     "error.404.training": _M("No training has the number {id}.", "没有编号为 {id} 的训练。"),
     "error.405": _M("This address does not do that", "该地址不支持此操作"),
     "error.409": _M("That is no longer possible", "操作已不可行"),
     "error.413": _M("The file is too large", "文件过大"),
-    "error.413.text": _M("At most {size} are taken. Leave out columns or older rows, or compress it with gzip.", "最多接受 {size}。请删减列或较早的行，或使用 gzip 压缩。"),
+    "error.413.text": _M(
+        "At most {size} are taken. Leave out columns or older rows, or compress it with gzip.",
+        "最多接受 {size}。请删减列或较早的行，或使用 gzip 压缩。",
+    ),
     "error.422": _M("That cannot be used as it is", "无法直接使用"),
     "error.500": _M("Something went wrong on our side", "服务端出错"),
-    "error.500.text": _M("It has been logged. Nothing was decided or changed by it; try again in a moment.", "错误已记录，未做出任何决策或更改；请稍后重试。"),
+    "error.500.text": _M(
+        "It has been logged. Nothing was decided or changed by it; try again in a moment.", "错误已记录，未做出任何决策或更改；请稍后重试。"
+    ),
     "error.503": _M("Not ready at the moment", "暂时不可用"),
     "error.home": _M("To the first page", "回到首页"),
     "error.back": _M("Back", "返回"),

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from feature_store.times import Millis
 from serving.console.session import SessionSigner
+from serving.errors import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,7 @@ class DecisionFacts:
         features: of the snapshot, in its order, with their contributions.
         base: of the explanation, in the margin; ``None`` where no model was asked.
         marks: probabilities at which the policy changes its mind.
+        checks: what each check of the policy says, by id and language, from the document that judged.
     """
 
     line: DecisionLine
@@ -127,6 +129,7 @@ class DecisionFacts:
     as_of: Millis | None = None
     view_version: str | None = None
     marks: Sequence[float] = ()
+    checks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     order: Mapping[str, Any] | None = None
     sequence: int | None = None
     leaf_hash: str | None = None
@@ -148,6 +151,9 @@ class Decisions(Protocol):
     def types(self) -> Sequence[str]:
         """The decision types that exist."""
 
+    def reason_text(self, code: str, language: str) -> str:
+        """What a reason code stands for, in a few words."""
+
 
 class CursorRefused(Exception):
     """A cursor that this list did not hand out."""
@@ -166,6 +172,22 @@ class DatasetFacts:
     report: Mapping[str, Any]
     uploaded_by: str
     uploaded_at: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateFacts:
+    """What a business user can train; ``target`` and ``time`` where the template fixes them.
+
+    Attributes:
+        type: the decision type that its models answer; ``None`` where the model's name becomes one.
+    """
+
+    name: str
+    title: Mapping[str, str]
+    description: Mapping[str, str]
+    type: str | None = None
+    target: str | None = None
+    time: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,27 +242,34 @@ class TrainingRequest:
 
 
 class Refused(Exception):
-    """A request that cannot be carried out as it stands, in the shape of a problem.
+    """A request that cannot be carried out as it stands; nothing was changed by it."""
 
-    Args:
-        status: of the answer.
-        detail: what is wrong and what to do.
-        errors: where, one by one: ``loc``, ``msg``, and ``row`` and ``column`` of a file.
-    """
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
 
-    def __init__(self, status: int, detail: str, errors: Sequence[Mapping[str, Any]] = (), title: str | None = None) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.errors = tuple(errors)
-        self.title = title
+
+class Upload(Protocol):
+    """A file on its way in; nothing of it is kept unless it is finished."""
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises :class:`Refused` with 413 when there are too many."""
+
+    def finish(self, filename: str, template: str, principal: str) -> DatasetFacts:
+        """Read it as a table, check and keep it. Raises :class:`Refused` when it cannot be read."""
+
+    def abort(self) -> None:
+        """Forget it. Harmless after :meth:`finish`."""
 
 
 class Workbench(Protocol):
     """Datasets and trainings."""
 
-    def accept(self, file: BinaryIO, filename: str, template: str, principal: str) -> DatasetFacts:
-        """Take a file in. Raises :class:`Refused` when it cannot be read."""
+    def templates(self) -> Sequence[TemplateFacts]:
+        """What can be trained, the most general first."""
+
+    def receive(self) -> Upload:
+        """Begin to take a file in."""
 
     def dataset(self, dataset_id: str) -> DatasetFacts | None:
         """One dataset."""
@@ -293,6 +322,9 @@ class Models(Protocol):
 
     def request_schema(self, name: str, version: int) -> Mapping[str, Any] | None:
         """JSON schema of a custom type's row; ``None`` for a built-in type."""
+
+    def example(self, name: str, version: int) -> Mapping[str, Any] | None:
+        """A row that a custom type can be asked about; ``None`` for a built-in type."""
 
     @property
     def can_publish(self) -> bool:

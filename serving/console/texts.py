@@ -106,6 +106,12 @@ def money(amount: Mapping[str, Any] | None) -> str:
     return f"{sign}{symbol}{text}" if symbol else f"{sign}{text} {currency}".rstrip()
 
 
+def money_delta(amount: Mapping[str, Any] | None) -> str:
+    """An amount more or less: ``+¥6.40``, ``−¥1.00``."""
+    text = money(amount)
+    return text if text[0] in f"–{MINUS}" else f"+{text}"
+
+
 def size(count: int) -> str:
     """Bytes as ``31 kB``, ``2.4 MB``."""
     value = float(count)

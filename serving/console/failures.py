@@ -1,0 +1,97 @@
+"""What cannot be shown or done, as a page for people and as problem details for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from serving.console import contexts
+from serving.console.guard import Guard
+from serving.console.messages import say, say_or
+from serving.console.ports import Wiring
+from serving.console.rendering import respond
+from serving.console.views import frame, problems
+from serving.console.views.frame import Visit
+from serving.errors import MEDIA_TYPE, Problem, ProblemKind, fault, invalid
+
+_KINDS = {
+    400: ProblemKind.INVALID,
+    404: ProblemKind.NOT_FOUND,
+    405: ProblemKind.METHOD,
+    413: ProblemKind.TOO_LARGE,
+    422: ProblemKind.INVALID,
+}
+
+
+def refused(wiring: Wiring, guard: Guard, request: Request, problem: Problem) -> Response:
+    """A refusal in the form that the caller reads: a page under ``/console``, problem details elsewhere."""
+    if not request.url.path.startswith("/console") or request.headers.get("accept", "").startswith("application/"):
+        return details(problem)
+    return page(wiring, guard.visit(request), problem)
+
+
+def details(problem: Problem) -> Response:
+    """Problem details."""
+    return Response(problem.to_bytes(), problem.status, {"Cache-Control": "no-store", **problem.headers}, media_type=MEDIA_TYPE)
+
+
+def page(wiring: Wiring, visit: Visit, problem: Problem) -> Response:
+    """The refusal as a page: what happened and what to do."""
+    language = visit.language
+    heading = say_or(language, f"error.{problem.status}", say(language, "error.500"))
+    text = say(language, "error.500.text") if problem.status == 500 else problem.detail
+    return respond(
+        contexts.ErrorPage(
+            frame=frame.build(visit, heading, wiring.accounts.may),
+            status=problem.status,
+            heading=heading,
+            text=text,
+            problems=tuple(problems.row(language, error) for error in problem.errors),
+            action_href="/console",
+            action_label=say(language, "error.home"),
+        ),
+        problem.status,
+    )
+
+
+def role_refused(wiring: Wiring, visit: Visit) -> Response:
+    """403: which role the reader has, and how to come in with another."""
+    language = visit.language
+    role = visit.session.role if visit.session else ""
+    heading = say(language, "error.403")
+    return respond(
+        contexts.ErrorPage(
+            frame=frame.build(visit, heading, wiring.accounts.may),
+            status=403,
+            heading=heading,
+            text=say(language, "error.403.text", role=say_or(language, f"role.{role}", role)),
+            problems=(),
+            action_href="/console",
+            action_label=say(language, "error.home"),
+        ),
+        403,
+    )
+
+
+def for_status(status: int) -> Problem:
+    """What the framework refuses by status alone."""
+    kind = _KINDS.get(status, ProblemKind.INTERNAL)
+    text = {
+        404: "Nothing lives at this address. It may be mistyped, or what it named is not on this home.",
+        405: "This address exists, but not for this method.",
+        413: "The body is too large.",
+    }.get(status, "The failure was logged; nothing was changed by it. Try again in a moment.")
+    return Problem(kind, text)
+
+
+def validation(error: RequestValidationError) -> Problem:
+    """The framework's findings about a request."""
+    return invalid([fault([part for part in found["loc"] if part != "body"], _sentence(found)) for found in error.errors()])
+
+
+def _sentence(found: Mapping[str, Any]) -> str:
+    return {"missing": "required", "extra_forbidden": "unknown field"}.get(str(found.get("type")), str(found.get("msg", "")))

@@ -1,0 +1,1 @@
+"""The routes of the pages: read the request, ask the ports, hand the answer to a view."""

@@ -1,0 +1,84 @@
+"""Signing in with a key or a one-time link, and out."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import RedirectResponse, Response
+
+from serving.console.contexts import LoginPage, SignedInPage
+from serving.console.guard import Guard, language, target_path, text_fields
+from serving.console.messages import say
+from serving.console.ports import Account, Refused, Wiring
+from serving.console.rendering import respond
+from serving.console.views import frame
+from serving.console.views.frame import Visit
+
+
+def routes(wiring: Wiring, guard: Guard) -> APIRouter:
+    """``/console/login`` and ``/console/logout``."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/console/login")
+    async def show(request: Request) -> Response:
+        token = request.query_params.get("token")
+        if token:
+            account = await run_in_threadpool(wiring.accounts.consume_login, token)
+            if account:
+                return _signed_in(wiring, guard, request, account, target_path(request.query_params.get("target")))
+            return _form(wiring, guard, request, say(language(request), "login.link_used"))
+        if guard.session(request):
+            return RedirectResponse(target_path(request.query_params.get("target")), 303)
+        return _form(wiring, guard, request, "")
+
+    @router.post("/console/login")
+    async def sign_in(request: Request) -> Response:
+        fields = text_fields(await request.form(max_files=0, max_fields=8))
+        if not _fits(guard, request, fields):
+            return _form(wiring, guard, request, say(language(request), "login.stale"), status=403, target=fields.get("target"))
+        account = await run_in_threadpool(wiring.accounts.authenticate, fields.get("key", "").strip())
+        if account is None:
+            return _form(wiring, guard, request, say(language(request), "login.wrong"), status=401, target=fields.get("target"))
+        return _signed_in(wiring, guard, request, account, target_path(fields.get("target")))
+
+    @router.post("/console/logout")
+    async def sign_out(request: Request) -> Response:
+        fields = text_fields(await request.form(max_files=0, max_fields=8))
+        if guard.session(request):
+            guard.check_form(request, fields.get("form_token"))
+        response = RedirectResponse("/console/login", 303)
+        guard.close_session(response)
+        return response
+
+    return router
+
+
+def _fits(guard: Guard, request: Request, fields: dict[str, str]) -> bool:
+    try:
+        guard.check_form(request, fields.get("form_token"))
+    except Refused:
+        return False
+    return True
+
+
+def _form(wiring: Wiring, guard: Guard, request: Request, problem: str, *, status: int = 200, target: str | None = None) -> Response:
+    nonce = guard.open_visit()
+    visit = Visit(language(request), "/console/login", request.url.query, None, wiring.signer.form_token(nonce))
+    page = LoginPage(
+        frame.build(visit, say(visit.language, "login.title"), wiring.accounts.may),
+        problem,
+        target_path(target or request.query_params.get("target")),
+    )
+    response = respond(page, status)
+    guard.keep_visit(response, nonce)
+    guard.close_session(response)
+    return response
+
+
+def _signed_in(wiring: Wiring, guard: Guard, request: Request, account: Account, target: str) -> Response:
+    session = wiring.signer.open(account.principal, account.role, key_hash=account.key_hash, at=wiring.now())
+    visit = Visit(language(request), "/console", "", session, wiring.signer.form_token(session.nonce))
+    page = SignedInPage(frame.build(visit, say(visit.language, "login.done"), wiring.accounts.may), target)
+    response = respond(page)
+    guard.open_session(response, session)
+    return response

@@ -1,0 +1,232 @@
+"""Training without code: hand a file in, look at it, say what to predict, watch, read the result, publish."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+
+from serving.console import streaming, uploads
+from serving.console.contexts import TrainingPage
+from serving.console.guard import Guard, text_fields
+from serving.console.messages import say
+from serving.console.ports import DatasetFacts, Refused, TemplateFacts, TrainingFacts, TrainingRequest, Wiring
+from serving.console.rendering import respond
+from serving.console.views import dataset as dataset_view
+from serving.console.views import frame, problems
+from serving.console.views import training as training_view
+from serving.console.views.frame import Visit
+from serving.errors import Problem, ProblemKind, not_found
+
+_RECENT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    wiring: Wiring
+    guard: Guard
+
+
+def routes(wiring: Wiring, guard: Guard) -> APIRouter:
+    """Everything under ``/console/train``."""
+    router = APIRouter(include_in_schema=False)
+    desk = _Desk(wiring, guard)
+    _hand_in(router, desk)
+    _look_and_start(router, desk)
+    _watch(router, desk)
+    return router
+
+
+def _hand_in(router: APIRouter, desk: _Desk) -> None:
+    wiring, guard = desk.wiring, desk.guard
+
+    @router.get("/console/train")
+    def show(request: Request) -> Response:
+        return _train_page(desk, guard.require(request, frame.TRAIN), template=request.query_params.get("template", "custom"))
+
+    @router.post("/console/train/upload")
+    async def upload(request: Request) -> Response:
+        visit = guard.require(request, frame.TRAIN)
+        assert visit.session is not None
+        principal = visit.session.principal
+        uploads.refuse_announced(wiring, request, visit.language)
+        by_script = "x-form-token" in request.headers
+        template = request.query_params.get("template", "custom")
+        try:
+            if by_script:
+                guard.check_form(request, request.headers["x-form-token"])
+                name = uploads.filename_of(request.query_params.get("filename"))
+                dataset = await uploads.from_body(
+                    wiring, request, filename=name, template=template, principal=principal, language=visit.language
+                )
+            else:
+                async with request.form(max_files=1, max_fields=8) as form:
+                    fields = text_fields(form)
+                    template = fields.get("template", "custom")
+                    guard.check_form(request, fields.get("form_token"))
+                    file = form.get("file")
+                    if not isinstance(file, UploadFile) or not file.filename:
+                        raise Refused(Problem(ProblemKind.INVALID, say(visit.language, "train.no_file")))
+                    dataset = await uploads.from_form(wiring, file, template=template, principal=principal)
+        except Refused as refusal:
+            if refusal.problem.kind is ProblemKind.FORBIDDEN:
+                raise
+            return await run_in_threadpool(_train_page, desk, visit, template=template, problem=refusal.problem)
+        address = f"/console/train/datasets/{dataset.dataset_id}"
+        if by_script:
+            return Response(status_code=201, headers={"Location": address})
+        return RedirectResponse(address, 303)
+
+
+def _look_and_start(router: APIRouter, desk: _Desk) -> None:
+    wiring, guard = desk.wiring, desk.guard
+
+    @router.get("/console/train/datasets/{dataset_id}")
+    def look(request: Request, dataset_id: str) -> Response:
+        visit = guard.require(request, frame.TRAIN)
+        return _dataset_page(desk, visit, _dataset(wiring, visit.language, dataset_id), request.query_params)
+
+    @router.post("/console/train/start")
+    async def start(request: Request) -> Response:
+        visit = guard.require(request, frame.TRAIN)
+        assert visit.session is not None
+        fields = text_fields(await request.form(max_files=0, max_fields=16))
+        guard.check_form(request, fields.get("form_token"))
+        dataset = await run_in_threadpool(_dataset, wiring, visit.language, fields.get("dataset_id", ""))
+        asked = TrainingRequest(
+            dataset_id=dataset.dataset_id,
+            template=fields.get("template", dataset.template),
+            target=fields.get("target") or None,
+            time=fields.get("time") or None,
+            name=fields.get("name", "").strip() or None,
+            budget_s=_budget(fields.get("budget_s")),
+        )
+        try:
+            training = await run_in_threadpool(wiring.workbench.start, asked, visit.session.principal)
+        except Refused as refusal:
+            return await run_in_threadpool(_dataset_page, desk, visit, dataset, fields, refusal.problem)
+        return RedirectResponse(f"/console/train/runs/{training.training_id}", 303)
+
+
+def _watch(router: APIRouter, desk: _Desk) -> None:
+    wiring, guard = desk.wiring, desk.guard
+
+    @router.get("/console/train/runs/{training_id}")
+    def watch(request: Request, training_id: str) -> Response:
+        visit = guard.require(request, frame.TRAIN)
+        training = _training(wiring, visit.language, training_id)
+        return respond(_training_page(desk, visit, training))
+
+    @router.get("/console/train/runs/{training_id}/events")
+    async def events(request: Request, training_id: str) -> Response:
+        visit = guard.require(request, frame.TRAIN)
+        training = await run_in_threadpool(_training, wiring, visit.language, training_id)
+        told = streaming.told(wiring.workbench, training, lambda now, step: training_view.event(visit.language, now, step))
+        return StreamingResponse(told, headers=streaming.HEADERS, media_type="text/event-stream")
+
+    @router.post("/console/train/runs/{training_id}/cancel")
+    async def cancel(request: Request, training_id: str) -> Response:
+        visit = guard.require(request, frame.TRAIN)
+        fields = text_fields(await request.form(max_files=0, max_fields=8))
+        guard.check_form(request, fields.get("form_token"))
+        await run_in_threadpool(_training, wiring, visit.language, training_id)
+        await run_in_threadpool(wiring.workbench.cancel, training_id)
+        return RedirectResponse(f"/console/train/runs/{training_id}", 303)
+
+    @router.post("/console/train/runs/{training_id}/publish")
+    async def publish(request: Request, training_id: str) -> Response:
+        visit = guard.require(request, frame.TRAIN)
+        assert visit.session is not None
+        fields = text_fields(await request.form(max_files=0, max_fields=8))
+        guard.check_form(request, fields.get("form_token"))
+        training = await run_in_threadpool(_training, wiring, visit.language, training_id)
+        if training.model_version is None or not wiring.models.can_publish:
+            raise Refused(Problem(ProblemKind.CONFLICT, say(visit.language, "training.publish_two")))
+        await run_in_threadpool(wiring.models.publish, training.name, training.model_version, visit.session.principal)
+        return RedirectResponse(f"/console/train/runs/{training_id}", 303)
+
+
+def _train_page(desk: _Desk, visit: Visit, *, template: str, problem: Problem | None = None) -> Response:
+    wiring, language = desk.wiring, visit.language
+    page = dataset_view.hand_in(
+        frame.build(visit, say(language, "train.title"), wiring.accounts.may),
+        wiring.workbench.templates(),
+        wiring.workbench.datasets(_RECENT),
+        wiring.workbench.trainings(_RECENT),
+        limit=wiring.max_upload_bytes,
+        template=template,
+        problem=_headline(language, problem),
+        problems=[problems.row(language, error) for error in problem.errors] if problem else (),
+    )
+    return respond(page, problem.status if problem else 200)
+
+
+def _headline(language: str, problem: Problem | None) -> str:
+    if problem is None:
+        return ""
+    return say(language, "train.refused") if problem.errors else problem.detail
+
+
+def _dataset_page(desk: _Desk, visit: Visit, dataset: DatasetFacts, asked: Mapping[str, str], problem: Problem | None = None) -> Response:
+    wiring = desk.wiring
+    template = _template(wiring, asked.get("template") or dataset.template)
+    target, time = asked.get("target") or template.target, asked.get("time") or template.time
+    report = dataset.report
+    if target or time or template.name != dataset.template:
+        report = wiring.workbench.check(dataset.dataset_id, template.name, target, time)
+    page = dataset_view.build(
+        frame.build(visit, dataset.name, wiring.accounts.may),
+        dataset,
+        report,
+        template,
+        name=asked.get("name", "").strip()[:64],
+        budget=int(_budget(asked.get("budget_s"))),
+        problem=problem.detail if problem else "",
+    )
+    return respond(page, problem.status if problem else 200)
+
+
+def _training_page(desk: _Desk, visit: Visit, training: TrainingFacts) -> TrainingPage:
+    wiring = desk.wiring
+    assert visit.session is not None
+    dataset = wiring.workbench.dataset(training.dataset_id) if training.dataset_id else None
+    version = training.model_version
+    model = wiring.models.get(training.name, version) if version is not None else None
+    watched = training_view.Watched(
+        training=training,
+        progress=wiring.workbench.progress(training.training_id, -1),
+        filename=dataset.name if dataset else "",
+        model=model,
+        example=wiring.models.example(training.name, version) if version is not None and model else None,
+        base_url=wiring.base_url,
+        can_publish=wiring.models.can_publish,
+    )
+    title = say(visit.language, "training.title", name=training.name)
+    return training_view.build(frame.build(visit, title, wiring.accounts.may), watched)
+
+
+def _dataset(wiring: Wiring, language: str, dataset_id: str) -> DatasetFacts:
+    dataset = wiring.workbench.dataset(dataset_id)
+    if dataset is None:
+        raise Refused(not_found(say(language, "error.404.dataset", id=dataset_id)))
+    return dataset
+
+
+def _training(wiring: Wiring, language: str, training_id: str) -> TrainingFacts:
+    training = wiring.workbench.training(training_id)
+    if training is None:
+        raise Refused(not_found(say(language, "error.404.training", id=training_id)))
+    return training
+
+
+def _template(wiring: Wiring, name: str) -> TemplateFacts:
+    known = wiring.workbench.templates()
+    return next((it for it in known if it.name == name), known[0])
+
+
+def _budget(text: str | None) -> float:
+    return float(text) if text and text.isdigit() and int(text) in dataset_view.BUDGETS else 60.0

@@ -1,0 +1,339 @@
+"""One decision as its page tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from feature_store.times import TimeUnreadable, parse_time
+from serving.console import texts
+from serving.console.contexts import (
+    CostRow,
+    Crumb,
+    DecisionPage,
+    Fact,
+    Frame,
+    Pair,
+    PolicyRow,
+    ReasonRow,
+    SnapshotRow,
+    TimelineItem,
+)
+from serving.console.messages import say, say_or
+from serving.console.ports import DecisionFacts, FeatureFact
+from serving.console.views import plan, waterfall, words
+
+_TOLD = 2
+"""Reasons that make up the headline."""
+
+
+def build(frame: Frame, facts: DecisionFacts, siblings: Sequence[DecisionFacts]) -> DecisionPage:
+    """The page of one decision; ``siblings`` are all decisions of the same order, oldest first, this one among them."""
+    language, line, answer = frame.language, facts.line, facts.answer
+    confidence = answer.get("confidence")
+    policy = answer.get("policy") or {}
+    return DecisionPage(
+        frame=frame,
+        crumbs=crumbs(language, facts),
+        kind=_kind(language, facts),
+        badge=words.outcome_badge(language, line.outcome),
+        headline=headline(language, facts),
+        fallback=say(language, "decision.fallback_note", reason=answer["fallback_reason"]) if answer.get("fallback_reason") else "",
+        facts=tuple(_facts(language, facts)),
+        reasons=tuple(_reasons(language, facts.reasons)),
+        waterfall=waterfall.build(language, facts, calibrated=float(confidence["probability"]) if confidence else None),
+        no_waterfall=say(language, "decision.no_waterfall"),
+        plan=plan.build(language, answer),
+        prediction=_prediction(answer),
+        snapshot=tuple(_snapshot(language, fact, facts.as_of) for fact in facts.features),
+        snapshot_hint=_snapshot_hint(language, facts),
+        policy=tuple(_policy(language, result, facts.checks) for result in policy.get("results") or ()),
+        policy_hint=_policy_hint(language, policy),
+        timeline=tuple(_timeline(language, facts, siblings)),
+        record=tuple(_record(language, facts)),
+        raw_href=f"/console/decisions/{line.record_id}/record.json",
+        similar_href="/console/decisions?" + urlencode({"type": line.type, "outcome": line.outcome}),
+    )
+
+
+def title(language: str, facts: DecisionFacts) -> str:
+    """The browser's title of the page."""
+    outcome = words.outcome_badge(language, facts.line.outcome).text
+    name = words.type_name(language, facts.line.type)
+    if facts.line.order_id:
+        return say(language, "decision.title_order", type=name, order=facts.line.order_id, outcome=outcome)
+    return say(language, "decision.title", type=name, outcome=outcome)
+
+
+def crumbs(language: str, facts: DecisionFacts) -> tuple[Crumb, ...]:
+    """Decisions / the order / this."""
+    steps = [Crumb(say(language, "nav.decisions"), "/console/decisions")]
+    if facts.line.order_id:
+        steps.append(Crumb(say(language, "decision.order", order=facts.line.order_id), order_href(facts.line.order_id)))
+    return (*steps, Crumb(words.type_name(language, facts.line.type)))
+
+
+def order_href(order_id: str) -> str:
+    """The page of an order."""
+    return "/console/orders/" + quote(order_id, safe="")
+
+
+def headline(language: str, facts: DecisionFacts) -> str:
+    """One sentence: what it means, then the first reasons that point the same way."""
+    line, answer = facts.line, facts.answer
+    if line.status == "fallback":
+        verdict = say(language, "verdict.fallback")
+    elif line.status == "abstained":
+        verdict = say(language, "verdict.abstained")
+    else:
+        verdict = _verdict(language, facts)
+    if shipped := plan.nodes(answer):
+        count = len(answer["shipments"])
+        key = "verdict.shipments.one" if count == 1 else "verdict.shipments.many"
+        return _sentence(language, verdict, [say(language, key, count=count, nodes=", ".join(shipped))])
+    return _sentence(language, verdict, _telling(language, facts))
+
+
+def _verdict(language: str, facts: DecisionFacts) -> str:
+    built_in = say_or(language, f"verdict.{facts.line.type}.{facts.line.outcome}", "")
+    if built_in:
+        return built_in
+    if facts.line.outcome == "REVIEW":
+        return say(language, "verdict.custom.REVIEW")
+    return say(language, "verdict.custom", event=facts.line.outcome)
+
+
+def _telling(language: str, facts: DecisionFacts) -> list[str]:
+    wanted = {"ok": "lowers", "hold": "raises", "bad": "raises"}.get(words.tone(facts.line.outcome))
+    told = [reason for reason in facts.reasons if wanted is None or reason.get("direction") in {wanted, "none", "", None}]
+    return [texts.speak(reason.get("text") or "", language).rstrip(".。") for reason in (told or facts.reasons)[:_TOLD]]
+
+
+def _sentence(language: str, verdict: str, parts: list[str]) -> str:
+    if not (parts := [part for part in parts if part]):
+        return verdict + ("。" if language == "zh" else ".")
+    if language == "zh":
+        return f"{verdict}：{'；'.join(parts)}。"
+    return f"{verdict}: {'; '.join(_lower_first(part) for part in parts)}."
+
+
+def _lower_first(text: str) -> str:
+    """Join a sentence to another, but leave names and abbreviations (``IP``, ``SKU-1``) as they are."""
+    return text[0].lower() + text[1:] if len(text) > 1 and text[1].islower() else text
+
+
+def _kind(language: str, facts: DecisionFacts) -> str:
+    line = facts.line
+    parts = [
+        words.type_name(language, line.type),
+        texts.moment(line.decided_at, language),
+        line.channel or "",
+        words.region_name(language, line.region),
+    ]
+    if line.status != "decided":
+        parts.append(say_or(language, f"status.{line.status}", line.status))
+    return " · ".join(part for part in parts if part)
+
+
+def _facts(language: str, facts: DecisionFacts) -> list[Fact]:
+    answer = facts.answer
+    found = [_confidence(language, facts), _special(language, answer), _decided_by(language, answer)]
+    if review := answer.get("review"):
+        outcome = words.outcome_badge(language, str(review.get("expires_to", ""))).text
+        due = plan.moment(language, review.get("due_at"))
+        found.append(
+            Fact(
+                say(language, "decision.review"),
+                say(language, "decision.review_queue", queue=review.get("queue", "")),
+                note=say(language, "decision.review_due", due=due, outcome=outcome),
+            )
+        )
+    found.append(_proof(language, facts))
+    if len(found := [fact for fact in found if fact]) < 4 and isinstance(answer.get("latency_ms"), int | float):
+        speed = say(language, "decision.ms", ms=texts.number(answer["latency_ms"]))
+        found.insert(-1, Fact(say(language, "decision.speed"), speed, note=say(language, "decision.speed_note")))
+    return [fact for fact in found if fact]
+
+
+def _confidence(language: str, facts: DecisionFacts) -> Fact | None:
+    confidence: Mapping[str, Any] | None = facts.answer.get("confidence")
+    if not confidence:
+        return None
+    tone = words.tone(facts.line.outcome)
+    between = texts.percent_range(float(confidence["low"]), float(confidence["high"]))
+    level = say(language, "decision.level", range=between, level=texts.percent(float(confidence.get("level", 0.9))))
+    scale = words.scale(language, confidence, tuple(facts.marks), tone)
+    return Fact(
+        words.event_name(language, str(confidence["event"])),
+        texts.percent(float(confidence["probability"])),
+        unit=level,
+        scale=scale,
+        tone=tone,
+    )
+
+
+def _special(language: str, answer: Mapping[str, Any]) -> Fact | None:
+    if loss := answer.get("expected_loss"):
+        return Fact(say(language, "decision.loss"), texts.money(loss))
+    if promise := answer.get("promise"):
+        late = say(language, "decision.promise_note", p90=plan.moment(language, promise.get("p90")))
+        return Fact(say(language, "decision.promise"), plan.moment(language, promise.get("p50")), note=late)
+    if objective := answer.get("objective"):
+        return Fact(say(language, "decision.cost"), texts.money(objective.get("total")), note=say(language, "decision.cost_note"))
+    return None
+
+
+def _decided_by(language: str, answer: Mapping[str, Any]) -> Fact:
+    model, policy = answer.get("model"), answer.get("policy")
+    note = say(language, "decision.policy_version", **_id_version(policy)) if policy else say(language, "decision.no_policy")
+    if not model:
+        return Fact(say(language, "decision.decided_by"), say(language, "decision.no_model"), note=note)
+    role = say_or(language, f"role_of_model.{model.get('role')}", str(model.get("role", "")))
+    return Fact(say(language, "decision.decided_by"), f"{model.get('name')} v{model.get('version')}", unit=role, note=note)
+
+
+def _id_version(used: Mapping[str, Any]) -> dict[str, Any]:
+    return {"id": used.get("id", ""), "version": used.get("version", "")}
+
+
+def _proof(language: str, facts: DecisionFacts) -> Fact:
+    if facts.sequence is not None:
+        value = say(language, "decision.proof_sequenced", index=texts.number(facts.sequence))
+    else:
+        value = say(language, "decision.proof_promised")
+    key = (facts.answer.get("receipt") or {}).get("key_id")
+    return Fact(say(language, "decision.proof"), value, note=say(language, "decision.proof_note", key=key) if key else "", tone="ok")
+
+
+def _reasons(language: str, reasons: Sequence[Mapping[str, Any]]) -> list[ReasonRow]:
+    return [
+        ReasonRow(texts.speak(reason.get("text") or "", language), str(reason.get("code", "")), str(reason.get("direction") or "none"))
+        for reason in reasons
+    ]
+
+
+def _prediction(answer: Mapping[str, Any]) -> tuple[CostRow, ...]:
+    probabilities: Mapping[str, float] = (answer.get("prediction") or {}).get("probabilities") or {}
+    ordered = sorted(probabilities.items(), key=lambda item: -item[1])
+    return tuple(CostRow(label, texts.percent(share), words.length(share)) for label, share in ordered[:8])
+
+
+def _snapshot(language: str, fact: FeatureFact, as_of: int | None) -> SnapshotRow:
+    contribution = fact.contribution
+    aged = fact.event_time is not None and as_of is not None
+    return SnapshotRow(
+        label=texts.speak(fact.label, language),
+        name=fact.name,
+        value=texts.value_text(fact.value, fact.unit),
+        usual=texts.value_text(fact.usual, fact.unit),
+        contribution=texts.signed(contribution, 3) if contribution is not None else "–",
+        direction="" if not contribution else "up" if contribution > 0 else "down",
+        origin=say_or(language, f"origin.{fact.origin}", "–"),
+        origin_kind=fact.origin or "",
+        age=texts.age(max(0.0, (as_of - fact.event_time) / 1000), language) if aged and as_of and fact.event_time is not None else "–",
+        since=texts.moment(fact.event_time, language) if fact.event_time is not None else "",
+    )
+
+
+def _snapshot_hint(language: str, facts: DecisionFacts) -> str:
+    if not facts.features:
+        return ""
+    return say(language, "decision.snapshot_hint", count=len(facts.features), version=facts.view_version or "–")
+
+
+def _policy(language: str, result: Mapping[str, Any], checks: Mapping[str, Mapping[str, str]]) -> PolicyRow:
+    hard, passed = bool(result.get("hard")), bool(result.get("passed"))
+    name = str(result.get("id", ""))
+    told = texts.speak(checks.get(name) or name.replace("_", " ").capitalize(), language)
+    state = ("passed" if passed else "failed") if hard else ("idle" if passed else "matched")
+    parts = [
+        say(language, "decision.policy_hard") if hard else "",
+        say(language, f"decision.policy_{state}"),
+        str(result.get("detail") or ""),
+    ]
+    tone = {"passed": "pass", "failed": "bad", "idle": "miss", "matched": "hit"}[state]
+    return PolicyRow(told, " · ".join(part for part in parts if part), tone)
+
+
+def _policy_hint(language: str, policy: Mapping[str, Any]) -> str:
+    results = policy.get("results") or ()
+    if not policy:
+        return say(language, "decision.no_policy")
+    hard = sum(bool(result.get("hard")) for result in results)
+    return say(language, "decision.policy_hint", version=policy.get("version", ""), count=len(results), hard=hard)
+
+
+def _timeline(language: str, facts: DecisionFacts, siblings: Sequence[DecisionFacts]) -> list[TimelineItem]:
+    items: list[tuple[int, TimelineItem]] = []
+    if placed := placed_at(facts.order):
+        items.append(
+            (
+                placed,
+                TimelineItem(texts.clock(placed), say(language, "decision.placed"), _basket(language, facts.order), "plain", None, False),
+            )
+        )
+    for other in siblings or [facts]:
+        line = other.line
+        current = line.record_id == facts.line.record_id
+        badge = words.outcome_badge(language, line.outcome)
+        text = (
+            f"{words.type_name(language, line.type)}: {badge.text}"
+            if language == "en"
+            else f"{words.type_name(language, line.type)}：{badge.text}"
+        )
+        risk = texts.percent(line.probability) if line.probability is not None else ""
+        when = texts.moment(line.decided_at, language) if _other_day(facts, line.decided_at) else texts.clock(line.decided_at)
+        href = None if current else f"/console/decisions/{line.record_id}"
+        items.append((line.decided_at, TimelineItem(when, text, risk, badge.tone, href, current)))
+    ordered = [item for _, item in sorted(items, key=lambda pair: pair[0])]
+    if review := facts.answer.get("review"):
+        due = say(language, "decision.by", time=plan.moment(language, review.get("due_at")))
+        ordered.append(TimelineItem(due, say(language, "decision.review_todo", queue=review.get("queue", "")), "", "todo", None, False))
+    return ordered
+
+
+def _other_day(facts: DecisionFacts, at: int) -> bool:
+    start = placed_at(facts.order) or facts.line.decided_at
+    return texts.day(at, "en") != texts.day(start, "en")
+
+
+def placed_at(order: Mapping[str, Any] | None) -> int | None:
+    """When the order in a request was placed; ``None`` where the request holds no order."""
+    try:
+        return parse_time(str(order["placed_at"])) if order else None
+    except (KeyError, TimeUnreadable):
+        return None
+
+
+def _basket(language: str, order: Mapping[str, Any] | None) -> str:
+    lines = (order or {}).get("lines") or ()
+    key = "decision.lines.one" if len(lines) == 1 else "decision.lines.many"
+    return say(language, key, count=len(lines), total=order_total(order))
+
+
+def order_total(order: Mapping[str, Any] | None) -> str:
+    """Σ quantity × unit price of a request's order."""
+    try:
+        total = sum((Decimal(str(line["unit_price"]["amount"])) * int(line["qty"]) for line in (order or {})["lines"]), Decimal(0))
+        return texts.money({"amount": str(total), "currency": (order or {}).get("currency", "")})
+    except (KeyError, TypeError, ValueError, InvalidOperation):
+        return "–"
+
+
+def _record(language: str, facts: DecisionFacts) -> list[Pair]:
+    answer = facts.answer
+    receipt = answer.get("receipt") or {}
+    rows = [
+        ("decision.record_id", facts.line.record_id),
+        ("decision.leaf", receipt.get("leaf_hash") or facts.leaf_hash),
+        ("decision.promised_at", receipt.get("promised_at")),
+        ("decision.publish_by", receipt.get("publish_by")),
+        ("decision.key_id", receipt.get("key_id")),
+        ("decision.signature", receipt.get("signature")),
+        ("decision.snapshot_digest", (answer.get("snapshot") or {}).get("digest")),
+        ("decision.model_digest", (answer.get("model") or {}).get("digest")),
+        ("decision.policy_digest", (answer.get("policy") or {}).get("digest")),
+    ]
+    return [Pair(say(language, key), str(value), code=True) for key, value in rows if value]
