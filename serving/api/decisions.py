@@ -122,10 +122,10 @@ class DecisionsApp:
         method = call.scope["method"]
         if not second:
             if method == "POST":
-                return await self._decide(call, first)
+                return refuse(not_found(f"There is no decision type {first!r}.")) if first == ORDERS else await self._decide(call, first)
             caller = call.caller
             return await self._read(call, "read_decision", lambda: self._lookups.decision(first, caller.principal, caller.role, call.query))
-        if second == "batch":
+        if second == "batch" and first != ORDERS:
             return await self._batch(call, first)
         if second == "explanation":
             return await self._read(call, "explanation", lambda: self._lookups.explanation(first))
