@@ -9,7 +9,7 @@ revision = "0001"
 down_revision = None
 
 
-def upgrade() -> None:
+def upgrade() -> None:  # noqa: PLR0915 - one statement a table
     """Make every table of the first version."""
     op.create_table(
         "alias_history",
@@ -100,7 +100,7 @@ def upgrade() -> None:
             "entry", sa.LargeBinary(), nullable=False, comment="the canonical leaf: digests and the commitment root, no personal data"
         ),
         sa.Column("leaf_hash", sa.LargeBinary(length=32), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False, comment="zstd of the JSON of all groups"),
+        sa.Column("body", sa.LargeBinary(), nullable=False, comment="zstd of the JSON of all groups but the response"),
         sa.Column("seeds", sa.LargeBinary(), nullable=False, comment="one random 256-bit seed per subject and one for the rest"),
         sa.Column("promised_at", sa.BigInteger(), nullable=False),
         sa.Column("publish_by", sa.BigInteger(), nullable=False),
@@ -143,7 +143,7 @@ def upgrade() -> None:
         sa.Column("principal", sa.String(length=255), nullable=False),
         sa.Column("idempotency_key", sa.String(length=320), nullable=False),
         sa.Column("fingerprint", sa.LargeBinary(length=32), nullable=False, comment="HMAC-SHA-256 of the request body"),
-        sa.Column("response", sa.LargeBinary(), nullable=False, comment="the answered bytes"),
+        sa.Column("response", sa.LargeBinary(), nullable=False, comment="zstd of the answered bytes"),
         sa.Column("type", sa.String(length=64), nullable=False),
         sa.Column("order_id", sa.String(length=128), nullable=True),
         sa.Column("order_version", sa.Integer(), nullable=True),

@@ -1,0 +1,286 @@
+"""The read side of the ledger. Readers get these types, which cannot write; the database refuses it too."""
+
+from __future__ import annotations
+
+import base64
+import struct
+import uuid
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import ColumnElement, Engine, Select, bindparam, func, select, tuple_
+from sqlalchemy import Row as SqlRow
+
+from feature_store.database import reading
+from feature_store.times import Millis
+from governance.ledger.errors import CursorInvalid
+from governance.ledger.opened import check, decompress, read_groups
+from governance.ledger.receipt import Receipt
+from governance.ledger.rows import pack, unpack
+from governance.ledger.tables import decisions, records
+
+MAX_LIMIT = 500
+_CURSOR = struct.Struct(">BIq16s")
+_CURSOR_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What was answered under an idempotency key."""
+
+    record_id: str
+    fingerprint: bytes
+    response: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a search is narrowed to; ``None`` lets everything through.
+
+    Attributes:
+        reason: a reason code; any of the decision's, shown or not.
+        tag: one tag of the order.
+        min_confidence: the least calibrated probability, included; ``max_confidence`` likewise.
+        since: included; ``until`` is not.
+        principal: who asked.
+    """
+
+    order_id: str | None = None
+    customer_id: str | None = None
+    type: str | None = None
+    outcome: str | None = None
+    status: str | None = None
+    model_version: int | None = None
+    policy_version: int | None = None
+    reason: str | None = None
+    region: str | None = None
+    channel: str | None = None
+    tag: str | None = None
+    min_confidence: float | None = None
+    max_confidence: float | None = None
+    since: Millis | None = None
+    until: Millis | None = None
+    principal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionLine:
+    """One decision as a list shows it."""
+
+    record_id: str
+    principal: str
+    type: str
+    mode: str
+    outcome: str
+    status: str
+    decided_at: Millis
+    latency_us: int
+    order_id: str | None
+    order_version: int | None
+    customer_id: str | None
+    region: str | None
+    channel: str | None
+    tags: tuple[str, ...]
+    reasons: tuple[str, ...]
+    probability: float | None
+    model_name: str | None
+    model_version: int | None
+    model_digest: str | None
+    policy_id: str | None
+    policy_version: int | None
+    policy_digest: str | None
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a search, newest first; ``next_cursor`` is ``None`` on the last one."""
+
+    lines: tuple[DecisionLine, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True)
+class StoredDecision:
+    """One decision with its record, as decided.
+
+    Attributes:
+        response: the answered bytes.
+        entry: the leaf.
+        seq: the index in the log; ``None`` until sequenced.
+    """
+
+    line: DecisionLine
+    response: bytes
+    entry: bytes
+    body: bytes
+    seeds: bytes
+    receipt: Receipt
+    seq: int | None
+
+    @cached_property
+    def groups(self) -> Mapping[str, Any]:
+        """The record's groups by name (:data:`governance.ledger.record.GROUPS`), decoded when first asked for.
+
+        Numbers are texts: see :func:`governance.ledger.opened.numbers`.
+
+        Raises:
+            RecordCorrupt: the stored bytes are damaged.
+        """
+        return read_groups(self.body, self.response)
+
+    def check(self) -> None:
+        """Check that everything stored is what the entry commits to.
+
+        Raises:
+            RecordCorrupt: it is not.
+        """
+        check(self.entry, self.receipt.leaf_hash, self.body, self.seeds, self.response)
+
+
+class DecisionReader:
+    """Finds decisions. Its methods block: one round trip each but where said."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = reading(engine)
+        # A single statement needs no transaction around it: on PostgreSQL that is one round trip instead of three.
+        self._single = engine.execution_options(isolation_level="AUTOCOMMIT") if engine.dialect.name == "postgresql" else self._engine
+
+    def lookup(self, principal: str, idempotency_key: str) -> Answered | None:
+        """What was answered under a key; ``None`` when nothing was."""
+        with self._single.connect() as connection:
+            row = connection.execute(_LOOKUP, {"principal": principal, "key": idempotency_key}).one_or_none()
+        return Answered(row.record_id, bytes(row.fingerprint), decompress(bytes(row.response))) if row else None
+
+    def latest_version(self, order_id: str, decision_type: str) -> int | None:
+        """The highest version of the order that a decision of this type was made for."""
+        with self._single.connect() as connection:
+            version: int | None = connection.execute(_LATEST, {"order_id": order_id, "type": decision_type}).scalar_one()
+        return version
+
+    def search(self, filters: Filters | None = None, cursor: str | None = None, limit: int = 50) -> Page:
+        """One page of the decisions that pass all filters, newest first. Pages never overlap, whatever is recorded meanwhile.
+
+        Args:
+            filters: what to narrow it to.
+            cursor: ``next_cursor`` of the page before, of a search with the same filters.
+            limit: lines in the page, 1 to :data:`MAX_LIMIT`; a number outside is brought inside.
+
+        Raises:
+            CursorInvalid: the cursor is none of this search.
+        """
+        filters = filters or Filters()
+        limit = max(1, min(limit, MAX_LIMIT))
+        statement = select(*_LINE).where(*_conditions(filters, self._engine.dialect.name))
+        if cursor is not None:
+            statement = statement.where(tuple_(decisions.c.decided_at, decisions.c.record_id) < tuple_(*_read_cursor(cursor, filters)))
+        statement = statement.order_by(decisions.c.decided_at.desc(), decisions.c.record_id.desc()).limit(limit + 1)
+        with self._engine.connect() as connection:
+            lines = [_line(row) for row in connection.execute(statement)]
+        more = len(lines) > limit
+        return Page(tuple(lines[:limit]), _write_cursor(lines[limit - 1], filters) if more else None)
+
+    def get(self, record_id: str) -> StoredDecision | None:
+        """One decision with its record; ``None`` where there is none."""
+        with self._engine.connect() as connection:
+            row = connection.execute(_whole().where(decisions.c.record_id == record_id)).one_or_none()
+        return _stored(row) if row else None
+
+    def of_order(self, order_id: str, limit: int = MAX_LIMIT) -> Sequence[StoredDecision]:
+        """The decisions of one order, oldest first; of more than ``limit`` the newest."""
+        newest = (decisions.c.decided_at.desc(), decisions.c.record_id.desc())
+        statement = _whole().where(decisions.c.order_id == order_id).order_by(*newest).limit(limit)
+        with self._engine.connect() as connection:
+            return [_stored(row) for row in connection.execute(statement)][::-1]
+
+    def types(self) -> Sequence[str]:
+        """The decision types that decisions exist of, sorted; one index look-up a type, however many decisions there are."""
+        found: list[str] = []
+        with self._engine.connect() as connection:
+            while (name := connection.execute(_NEXT_TYPE, {"after": found[-1] if found else ""}).scalar_one()) is not None:
+                found.append(name)
+        return found
+
+
+_LOOKUP = select(decisions.c.record_id, decisions.c.fingerprint, decisions.c.response).where(
+    decisions.c.principal == bindparam("principal"), decisions.c.idempotency_key == bindparam("key")
+)
+_LATEST = select(func.max(decisions.c.order_version)).where(
+    decisions.c.order_id == bindparam("order_id"), decisions.c.type == bindparam("type")
+)
+_NEXT_TYPE = select(func.min(decisions.c.type)).where(decisions.c.type > bindparam("after"))
+
+_LINE = tuple(decisions.c[name] for name in DecisionLine.__dataclass_fields__)
+_RECORD = (
+    decisions.c.response,
+    records.c.entry,
+    records.c.leaf_hash,
+    records.c.body,
+    records.c.seeds,
+    records.c.promised_at,
+    records.c.publish_by,
+    records.c.key_id,
+    records.c.signature,
+    records.c.seq,
+)
+
+
+def _whole() -> Select[Any]:
+    return select(*_LINE, *_RECORD).join_from(decisions, records, decisions.c.record_id == records.c.record_id)
+
+
+def _conditions(filters: Filters, dialect: str) -> list[ColumnElement[bool]]:
+    position = func.instr if dialect == "sqlite" else func.strpos  # LIKE would ignore case on SQLite
+    column = decisions.c
+    conditions: dict[str, Callable[[Any], ColumnElement[bool]]] = {
+        "reason": lambda code: position(column.reasons, pack([code])) > 0,
+        "tag": lambda tag: position(column.tags, pack([tag])) > 0,
+        "min_confidence": lambda least: column.probability >= least,
+        "max_confidence": lambda most: column.probability <= most,
+        "since": lambda at: column.decided_at >= at,
+        "until": lambda at: column.decided_at < at,
+    }
+    wanted = {name: value for name in Filters.__dataclass_fields__ if (value := getattr(filters, name)) is not None}
+    return [conditions[name](value) if name in conditions else column[name] == value for name, value in wanted.items()]
+
+
+def _line(row: SqlRow[Any]) -> DecisionLine:
+    facts = {name: getattr(row, name) for name in DecisionLine.__dataclass_fields__}
+    return DecisionLine(**{**facts, "tags": unpack(row.tags), "reasons": unpack(row.reasons)})
+
+
+def _stored(row: SqlRow[Any]) -> StoredDecision:
+    receipt = Receipt(row.record_id, bytes(row.leaf_hash), row.promised_at, row.publish_by, row.key_id, bytes(row.signature))
+    return StoredDecision(
+        line=_line(row),
+        response=decompress(bytes(row.response)),
+        entry=bytes(row.entry),
+        body=bytes(row.body),
+        seeds=bytes(row.seeds),
+        receipt=receipt,
+        seq=row.seq,
+    )
+
+
+def _digest(filters: Filters) -> int:
+    return zlib.crc32(repr(astuple(filters)).encode())
+
+
+def _write_cursor(line: DecisionLine, filters: Filters) -> str:
+    raw = _CURSOR.pack(_CURSOR_VERSION, _digest(filters), line.decided_at, uuid.UUID(line.record_id).bytes)
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _read_cursor(cursor: str, filters: Filters) -> tuple[Millis, str]:
+    try:
+        version, digest, decided_at, record_id = _CURSOR.unpack(
+            base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        )
+    except (ValueError, struct.error) as error:
+        raise CursorInvalid("the cursor was not handed out by this search; start again without one") from error
+    if version != _CURSOR_VERSION or digest != _digest(filters):
+        raise CursorInvalid("the cursor belongs to a search with other filters; start again without one")
+    return decided_at, str(uuid.UUID(bytes=record_id))
