@@ -283,16 +283,15 @@ def _logistic(basis: Floats, targets: Floats, ridge: Floats) -> tuple[Floats, Fl
         p = sigmoid_many(basis @ beta)
         gradient = basis.T @ (p - targets) + ridge * beta
         hessian = (basis * (p * (1 - p))[:, None]).T @ basis + np.diag(ridge + 1e-9)
-        step: Floats = np.linalg.solve(hessian, gradient)
+        step = np.linalg.solve(hessian, gradient)
         size = 1.0
         while size > 1e-4 and loss(beta - size * step) > here:
             size /= 2
-        beta = np.subtract(beta, size * step)
+        beta = np.asarray(beta - size * step, dtype=np.float64)
         before, here = here, loss(beta)
         if before - here < 1e-10 * (1 + abs(here)):
             break
-    covariance: Floats = np.linalg.inv(hessian)
-    return beta, covariance
+    return beta, np.asarray(np.linalg.inv(hessian), dtype=np.float64)
 
 
 def _band(margins: Floats, labels: Floats, curve: Curve, level: float) -> tuple[Curve, Curve]:
@@ -303,7 +302,8 @@ def _band(margins: Floats, labels: Floats, curve: Curve, level: float) -> tuple[
         points = np.array([points[0] - 1.0, points[0] + 1.0])
     basis = _hinge_basis((points - center) / scale, (knots - center) / scale)
     spline, chosen = basis @ beta, curve.at_many(points)
-    half = NormalDist().inv_cdf(0.5 + level / 2) * np.sqrt(np.einsum("ij,jk,ik->i", basis, covariance, basis))
+    few = 1 + 2 / min(labels.sum(), len(labels) - labels.sum())  # the normal approximation is too sure of few events
+    half = few * NormalDist().inv_cdf(0.5 + level / 2) * np.sqrt(np.einsum("ij,jk,ik->i", basis, covariance, basis))
     return _through(points, np.minimum(spline, chosen) - half), _through(points, np.maximum(spline, chosen) + half)
 
 

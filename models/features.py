@@ -1,0 +1,244 @@
+"""What a person has to know about a feature to read its value, as it was when the model was trained."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_store.columns import Kind
+from feature_store.views.definition import Dtype, Feature
+from models.encoding import Part, RowEncoder
+
+LANGUAGES = ("en", "zh")
+
+_UNITS: dict[str, tuple[str, str]] = {
+    "pieces": ("{} pieces", "{}件"),
+    "orders": ("{} orders", "{}单"),
+    "lines": ("{} lines", "{}行"),
+    "days": ("{} days", "{}天"),
+    "h": ("{} h", "{}小时"),
+    "km": ("{} km", "{}公里"),
+    "kg": ("{} kg", "{}千克"),
+    "×": ("{} ×", "{}倍"),
+    "customers": ("{} customers", "{}位客户"),
+    "payments": ("{} payments", "{}笔"),
+    "cards": ("{} cards", "{}张卡"),
+    "CNY": ("CNY {}", "{}元"),
+}
+_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
+_WEEKDAYS = (
+    ("Monday", "周一"),
+    ("Tuesday", "周二"),
+    ("Wednesday", "周三"),
+    ("Thursday", "周四"),
+    ("Friday", "周五"),
+    ("Saturday", "周六"),
+    ("Sunday", "周日"),
+)
+_PART_ZH = {Part.MONTH: "月份", Part.WEEKDAY: "星期", Part.HOUR: "时刻"}
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+
+
+class Shown(StrEnum):
+    """How a value is written."""
+
+    NUMBER = "number"
+    SHARE = "share"
+    FLAG = "flag"
+    CATEGORY = "category"
+    MONTH = "month"
+    WEEKDAY = "weekday"
+    CLOCK = "clock"
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureCard:
+    """One feature of a model.
+
+    Attributes:
+        name: its name in snapshots and records.
+        label: by language, a short phrase that can begin a sentence.
+        shown: how its values are written.
+        unit: behind the number, a word of the feature views; empty for none.
+        reason_code: the stable code of the reason that it gives.
+        group: features of one group are told as one reason.
+        usual: the median, or the commonest code, of the training rows; ``None`` when it was mostly unknown.
+        categories: texts by code, "other" last.
+    """
+
+    name: str
+    label: Mapping[str, str]
+    shown: Shown
+    unit: str
+    reason_code: str
+    group: str
+    usual: float | None
+    categories: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not _CODE.fullmatch(self.reason_code):
+            raise ValueError(f"{self.name}: {self.reason_code!r} is no reason code")
+        if any(not self.label.get(language) for language in LANGUAGES):
+            raise ValueError(f"{self.name}: a label in {' and '.join(LANGUAGES)} is needed")
+
+    def write(self, value: float, language: str) -> str:  # noqa: PLR0911 - one for each way of showing
+        """The value as a person reads it; NaN is not known."""
+        english = language == "en"
+        if math.isnan(value):
+            return "not known" if english else "未知"
+        match self.shown:
+            case Shown.FLAG:
+                return ("yes" if english else "是") if value >= 0.5 else ("no" if english else "否")
+            case Shown.CATEGORY:
+                return self._category(value, english=english)
+            case Shown.SHARE:
+                return f"{_plain(100 * value)} %"
+            case Shown.CLOCK:
+                minutes = round(60 * value)
+                return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"
+            case Shown.MONTH if value in range(1, 13):
+                return _MONTHS[int(value) - 1] if english else f"{int(value)}月"
+            case Shown.WEEKDAY if value in range(7):
+                return _WEEKDAYS[int(value)][not english]
+            case _:
+                return self._number(value, english=english)
+
+    def raw(self, value: float) -> float | str | None:
+        """The value as JSON: a category's text, ``None`` for not known."""
+        if math.isnan(value):
+            return None
+        return self._category(value, english=True) if self.shown is Shown.CATEGORY else value
+
+    def _category(self, value: float, *, english: bool) -> str:
+        code = int(value)
+        if 0 <= code < len(self.categories) - 1:
+            return self.categories[code]
+        return "rare or never seen" if english else "罕见或从未出现"
+
+    def _number(self, value: float, *, english: bool) -> str:
+        number = _plain(value)
+        if not self.unit:
+            return number
+        patterns = _UNITS.get(self.unit, (f"{{}} {self.unit}", f"{{}}{self.unit}"))
+        text = patterns[not english].format(number)
+        return text.removesuffix("s") if english and number == "1" and len(self.unit) > 2 else text
+
+    def to_json(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "name": self.name, "label": dict(self.label), "shown": self.shown.value, "unit": self.unit, "reason_code": self.reason_code,
+            "group": self.group, "usual": self.usual, "categories": list(self.categories),
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> FeatureCard:
+        """Read back what :meth:`to_json` wrote."""
+        usual = entry["usual"]
+        return cls(
+            name=str(entry["name"]),
+            label={language: str(entry["label"][language]) for language in LANGUAGES},
+            shown=Shown(entry["shown"]),
+            unit=str(entry["unit"]),
+            reason_code=str(entry["reason_code"]),
+            group=str(entry["group"]),
+            usual=None if usual is None else float(usual),
+            categories=tuple(str(text) for text in entry["categories"]),
+        )
+
+
+def cards_of_views(features: Sequence[Feature], rows: NDArray[np.float64]) -> tuple[FeatureCard, ...]:
+    """Cards of our own features; ``rows`` float64 (n, features) are the training rows."""
+    shown = {Dtype.SHARE: Shown.SHARE, Dtype.FLAG: Shown.FLAG}
+    return tuple(
+        FeatureCard(
+            name=feature.name,
+            label=dict(feature.meaning),
+            shown=Shown.CLOCK if feature.unit == "o'clock" else shown.get(feature.dtype, Shown.NUMBER),
+            unit=feature.unit.value,
+            reason_code=feature.reason,
+            group=feature.group.value,
+            usual=_median(rows[:, index]),
+        )
+        for index, feature in enumerate(features)
+    )
+
+
+def cards_of_table(encoder: RowEncoder, rows: NDArray[np.float64]) -> tuple[FeatureCard, ...]:
+    """Cards of a user's columns; codes are derived from the columns' names and each column is a group."""
+    kinds = {one.name: one.kind for one in encoder.inputs}
+    parts = {Part.MONTH: Shown.MONTH, Part.WEEKDAY: Shown.WEEKDAY, Part.HOUR: Shown.CLOCK}
+    cards = []
+    for index, feature in enumerate(encoder.features):
+        shown = parts.get(feature.part, Shown.NUMBER)
+        if kinds[feature.column] is Kind.BOOLEAN:
+            shown = Shown.FLAG
+        if feature.categories:
+            shown = Shown.CATEGORY
+        usual = _commonest(rows[:, index]) if shown in {Shown.CATEGORY, Shown.MONTH, Shown.WEEKDAY} else _median(rows[:, index])
+        cards.append(
+            FeatureCard(
+                name=feature.name,
+                label=_column_label(feature.column, feature.part, feature.name, encoder.reference),
+                shown=shown,
+                unit="days" if feature.part is Part.DAYS_BEFORE else "",
+                reason_code=code_of_column(feature.column),
+                group=feature.column,
+                usual=usual,
+                categories=feature.categories,
+            )
+        )
+    return tuple(cards)
+
+
+def code_of_column(name: str) -> str:
+    """A stable reason code from a column's name: ``Vendor INCO Term`` → ``VENDOR_INCO_TERM``.
+
+    Names with other letters than ASCII's get a short digest, so that two of them never share a code.
+    """
+    words = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").upper()
+    if name.isascii() and words and words[0].isalpha() and len(words) <= 64:
+        return words
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8].upper()
+    return "_".join(("COLUMN", *([words[:40].strip("_")] if words else []), digest))
+
+
+def _column_label(column: str, part: Part, name: str, reference: str | None) -> dict[str, str]:
+    if part is Part.VALUE:
+        return {"en": column, "zh": column}
+    zh = f"{column}距{reference}的天数" if part is Part.DAYS_BEFORE else f"{column}的{_PART_ZH[part]}"
+    return {"en": name, "zh": zh}
+
+
+def _plain(value: float) -> str:
+    """Thousands grouped, three significant digits after the point at most, no needless zeros."""
+    if abs(value) >= 1e15:
+        return f"{value:.3g}"
+    size = abs(value)
+    decimals = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.1 or size == 0 else 4
+    text = f"{value:,.{decimals}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    if text in {"0", "-0"} and value:
+        return f"{value:.2g}"
+    return text
+
+
+def _median(values: NDArray[np.float64]) -> float | None:
+    """The middle value that occurs; ``None`` when most are missing."""
+    present = np.sort(values[~np.isnan(values)])
+    return float(present[(len(present) - 1) // 2]) if 2 * len(present) > len(values) else None
+
+
+def _commonest(values: NDArray[np.float64]) -> float | None:
+    present = values[~np.isnan(values)]
+    if 2 * len(present) <= len(values):
+        return None
+    codes, counts = np.unique(present, return_counts=True)
+    return float(codes[counts.argmax()])
