@@ -1,24 +1,194 @@
-"""What was decided, read back: search, one decision, its explanation, an order's timeline. Read-only."""
+"""What was decided, read back: search, one decision, its explanation, an order's timeline. Read-only by type."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeVar
 
-from serving.answer import Reply
+import orjson
+
+from feature_store.times import TimeUnreadable, format_time, parse_time
+from governance.access import Principal
+from governance.ledger.errors import CursorInvalid
+from governance.ledger.store import MAX_LIMIT, DecisionLine, DecisionReader, Filters, StoredDecision
+from serving.answer import Reply, refuse
+from serving.errors import Problem, fault, invalid, not_found
+from serving.recorded import contributions
+from serving.rendering import to_bytes
+
+T = TypeVar("T")
+LONGEST_WAIT_S = 60
+DEFAULT_LIMIT = 50
+
+_TEXT = ("order_id", "customer_id", "type", "outcome", "status", "reason", "region", "channel", "tag")
+_WHOLE = ("model_version", "policy_version")
+_REAL = ("min_confidence", "max_confidence")
+_TIME = ("since", "until")
+_FILTERS = (*_TEXT, *_WHOLE, *_REAL, *_TIME)
 
 
-class Lookups(Protocol):
+class Run(Protocol):
+    """Runs a blocking read: in place where the database is a file, in a thread where it is a server."""
+
+    def __call__(self, read: Callable[[], T], /) -> Awaitable[T]:
+        """Await the result of ``read``."""
+
+
+class Lookups:
     """The routes that look."""
 
-    async def search(self, query: Mapping[str, str]) -> Reply:
-        """``GET /v1/decisions``."""
+    def __init__(self, reader: DecisionReader, run: Run) -> None:
+        self._reader = reader
+        self._run = run
 
-    async def decision(self, decision_id: str, principal: str, role: str, query: Mapping[str, str]) -> Reply:
-        """``GET /v1/decisions/{id}``."""
+    async def search(self, query: Mapping[str, str]) -> Reply:
+        """``GET /v1/decisions``: one page, newest first."""
+        read = _read_query(query)
+        if isinstance(read, Problem):
+            return refuse(read)
+        filters, cursor, limit = read
+        try:
+            page = await self._run(lambda: self._reader.search(filters, cursor, limit))
+        except CursorInvalid:
+            return refuse(invalid([fault(["query", "cursor"], "is none of this search; begin without a cursor")]))
+        return Reply(200, to_bytes({"items": [line_json(line) for line in page.lines], "next_cursor": page.next_cursor}))
+
+    async def decision(self, decision_id: str, caller: Principal, query: Mapping[str, str]) -> Reply:
+        """``GET /v1/decisions/{id}``: the answer as it was given, the record behind it, and what happened since.
+
+        An OMS sees what it asked for itself, and not the record.
+        """
+        refusal = _refuse_wait(query)
+        if refusal is not None:
+            return refuse(refusal)
+        stored = await self._run(lambda: self._reader.get(decision_id))
+        if stored is None or (caller.sees_only_own and stored.line.principal != caller.name):
+            return refuse(_unknown(decision_id))
+        line = stored.line
+        latest: int | None = None
+        if line.order_id is not None and line.order_version is not None:
+            order_id = line.order_id
+            latest = await self._run(lambda: self._reader.latest_version(order_id, line.type))
+        shown: dict[str, Any] = orjson.loads(stored.response)
+        shown["since"] = {
+            "superseded_by": None
+            if latest is None or line.order_version is None or latest <= line.order_version
+            else {"order_version": latest},
+            "overrides": [],
+            "outcome_labels": [],
+            "resolved": shown.get("review") is None,
+        }
+        if not caller.sees_only_own:
+            shown["record"] = record_json(stored)
+        return Reply(200, to_bytes(shown))
 
     async def explanation(self, decision_id: str) -> Reply:
-        """``GET /v1/decisions/{id}/explanation``."""
+        """``GET /v1/decisions/{id}/explanation``: every contribution; base + Σ = margin."""
+        stored = await self._run(lambda: self._reader.get(decision_id))
+        if stored is None:
+            return refuse(_unknown(decision_id))
+        explained = contributions(stored.groups)
+        if explained is None:
+            return refuse(not_found(f"Decision {decision_id} was made without a model: there is nothing to explain but its reasons."))
+        return Reply(200, to_bytes({"decision_id": decision_id, **explained}))
 
     async def timeline(self, order_id: str) -> Reply:
-        """``GET /v1/orders/{id}/timeline``."""
+        """``GET /v1/orders/{id}/timeline``: what was decided about an order, oldest first."""
+        stored = await self._run(lambda: self._reader.of_order(order_id))
+        if not stored:
+            return refuse(not_found(f"No decision was made about order {order_id!r}."))
+        items = [{"at": format_time(one.line.decided_at), "kind": "decision", **line_json(one.line)} for one in stored]
+        return Reply(200, to_bytes({"order_id": order_id, "items": items}))
+
+
+def line_json(line: DecisionLine) -> dict[str, Any]:
+    """One decision as a list shows it."""
+    return {
+        "decision_id": line.record_id,
+        "type": line.type,
+        "outcome": line.outcome,
+        "status": line.status,
+        "decided_at": format_time(line.decided_at),
+        "latency_ms": line.latency_us / 1000,
+        "order_id": line.order_id,
+        "order_version": line.order_version,
+        "customer_id": line.customer_id,
+        "region": line.region,
+        "channel": line.channel,
+        "tags": list(line.tags),
+        "reasons": list(line.reasons),
+        "probability": line.probability,
+        "model": None if line.model_name is None else {"name": line.model_name, "version": line.model_version, "digest": line.model_digest},
+        "policy": None if line.policy_id is None else {"id": line.policy_id, "version": line.policy_version, "digest": line.policy_digest},
+        "principal": line.principal,
+        "request_id": line.request_id,
+        "links": {"self": f"/v1/decisions/{line.record_id}", "page": f"/console/decisions/{line.record_id}"},
+    }
+
+
+def record_json(stored: StoredDecision) -> dict[str, Any]:
+    """The record's groups, the request as JSON again; the raw numbers stay base64url of little-endian float64."""
+    groups = {name: value for name, value in stored.groups.items() if name != "response"}
+    if isinstance(groups.get("request"), str):
+        groups["request"] = orjson.loads(groups["request"])
+    return groups
+
+
+def _read_query(query: Mapping[str, str]) -> tuple[Filters, str | None, int] | Problem:
+    errors: list[dict[str, Any]] = []
+    found: dict[str, Any] = {}
+    limit = DEFAULT_LIMIT
+    for name, text in query.items():
+        try:
+            if name == "limit":
+                limit = _limit(text)
+            elif name in _FILTERS:
+                found[name] = _value(name, text)
+            elif name != "cursor":
+                errors.append(fault(["query", name], f"unknown; known are {', '.join((*_FILTERS, 'cursor', 'limit'))}"))
+        except ValueError as error:
+            errors.append(fault(["query", name], str(error)))
+    return invalid(errors) if errors else (Filters(**found), query.get("cursor"), limit)
+
+
+def _value(name: str, text: str) -> object:
+    if name in _TEXT:
+        if not text or "\x00" in text:
+            raise ValueError("a text is required")
+        return text
+    if name in _WHOLE:
+        if not text.isdecimal() or len(text) > 9:
+            raise ValueError(f"{text!r} is not a whole number")
+        return int(text)
+    if name in _REAL:
+        try:
+            value = float(text)
+        except ValueError as error:
+            raise ValueError(f"{text!r} is not a number") from error
+        if not 0 <= value <= 1:
+            raise ValueError("a probability is between 0 and 1")
+        return value
+    try:
+        return parse_time(text)
+    except TimeUnreadable as error:
+        raise ValueError(str(error)) from error
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text[:9]) <= MAX_LIMIT or len(text) > 9:
+        raise ValueError(f"a whole number from 1 to {MAX_LIMIT} is required")
+    return int(text)
+
+
+def _refuse_wait(query: Mapping[str, str]) -> Problem | None:
+    wait = query.get("wait")
+    unknown = sorted(set(query) - {"wait"})
+    if unknown:
+        return invalid([fault(["query", name], "unknown; known is wait") for name in unknown])
+    if wait is not None and not (wait.isdecimal() and len(wait) <= 3 and int(wait) <= LONGEST_WAIT_S):
+        return invalid([fault(["query", "wait"], f"seconds from 0 to {LONGEST_WAIT_S} are required")])
+    return None
+
+
+def _unknown(decision_id: str) -> Problem:
+    return not_found(f"There is no decision {decision_id!r} that you may see.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,11 +52,11 @@ class Context:
 def draft_decision(context: Context, one: Made, *, policy: Policy, models: Models, record_id: str, answer: bytes) -> Draft:
     """The draft of one decision's record."""
     inputs, decision = one.inputs, one.decision
-    groups = _groups(context, inputs, decision, policy, answer)
     deployed = models.get(decision.type)
+    groups = _groups(context, one, policy, answer, deployed.described if deployed else ())
     digests = {"policy": policy.digest, "build": context.build}
-    if deployed is not None:
-        digests["model"] = deployed.use.digest
+    if decision.model is not None:
+        digests["model"] = decision.model.digest
     if decision.snapshot is not None:
         digests["view"] = decision.snapshot.view_version
     customer = inputs.order.customer.customer_id if inputs.order else None
@@ -105,8 +105,8 @@ def draft_order(context: Context, outcomes: Outcomes, leaves: Mapping[str, bytes
     )
 
 
-def _groups(context: Context, inputs: Inputs, decision: Decision, policy: Policy, answer: bytes) -> dict[str, object]:
-    admitted = context.admitted
+def _groups(context: Context, one: Made, policy: Policy, answer: bytes, described: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+    admitted, inputs, decision = context.admitted, one.inputs, one.decision
     groups: dict[str, object] = {
         "request": admitted.text.decode(),
         "order": _order_group(inputs, decision),
@@ -142,7 +142,7 @@ def _groups(context: Context, inputs: Inputs, decision: Decision, policy: Policy
         groups["values"] = Numbers.of(decision.snapshot.values)
     if decision.explanation is not None:
         e = decision.explanation
-        groups["explanation"] = {"explainer": "path-dependent-shap", "link": e.link, "names": list(e.names)}
+        groups["explanation"] = {"explainer": "path-dependent-shap", "link": e.link, "names": list(e.names), "features": list(described)}
         groups["scores"] = Numbers.of((e.base, e.margin))
         groups["contributions"] = Numbers.of(e.contributions)
     return groups

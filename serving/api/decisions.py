@@ -16,11 +16,12 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from governance.access import AccessUnavailable, Action, Principal
 from serving.admission import ORDERS, Ask, parse_body
 from serving.answer import Answerer, Reply, refuse
 from serving.api.schemas import MAX_BATCH
 from serving.api.wire import Receive, Scope, Send, bearer, header, read_body, send_reply, serve_lifespan
-from serving.errors import Problem, ProblemKind, fault, invalid, not_found, unauthenticated
+from serving.errors import Problem, ProblemKind, fault, invalid, not_found, unauthenticated, unavailable
 from serving.lookups import Lookups
 from serving.rendering import to_bytes
 
@@ -37,33 +38,18 @@ DECISIONS = "/v1/decisions/"
 ORDERS_PATH = "/v1/orders/"
 
 
-class Caller(Protocol):
-    """Who calls."""
+class Keys(Protocol):
+    """Who calls (:class:`governance.access.Access`)."""
 
-    @property
-    def principal(self) -> str:
-        """The person or system."""
-
-    @property
-    def role(self) -> str:
-        """In which role."""
-
-
-class Access(Protocol):
-    """Who calls, and what they may do."""
-
-    def authenticate(self, key: str) -> Caller | None:
-        """Whose key it is; ``None`` for an unknown or revoked one."""
-
-    def may(self, role: str, action: str) -> bool:
-        """Whether a role may do something."""
+    def authenticate(self, key: str) -> Principal | None:
+        """Whose key it is; ``None`` for an unknown or revoked one. Raises ``AccessUnavailable``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """One HTTP request of an authenticated caller."""
 
-    caller: Caller
+    caller: Principal
     request_id: str | None
     started: float
     scope: Scope
@@ -78,10 +64,10 @@ class Call:
 class DecisionsApp:
     """ASGI application for ``/v1/decisions`` and ``/v1/orders``."""
 
-    def __init__(self, answerer: Answerer, lookups: Lookups, access: Access) -> None:
+    def __init__(self, answerer: Answerer, lookups: Lookups, keys: Keys) -> None:
         self._answerer = answerer
         self._lookups = lookups
-        self._access = access
+        self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -101,20 +87,24 @@ class DecisionsApp:
 
     async def _serve(self, scope: Scope, receive: Receive, request_id: str | None, started: float) -> Reply:
         key = bearer(scope)
-        caller = self._access.authenticate(key) if key is not None else None
+        try:
+            caller = self._keys.authenticate(key) if key is not None else None
+        except AccessUnavailable as error:
+            return refuse(unavailable(ProblemKind.UNAVAILABLE, str(error), 5))
         if caller is None:
             return refuse(unauthenticated())
-        call = Call(caller, request_id, started, scope, receive)
-        path = _path(scope)
+        return await self._route(_path(scope), Call(caller, request_id, started, scope, receive))
+
+    async def _route(self, path: str, call: Call) -> Reply:
         if path.startswith(DECISIONS):
             return await self._below_decisions(path[len(DECISIONS) :], call)
         if path == DECISIONS[:-1]:
-            return await self._read(call, "search", lambda: self._lookups.search(call.query))
+            return await self._read(call, Action.INSPECT, lambda: self._lookups.search(call.query))
         if path == ORDERS_PATH + "decide":
             return await self._decide(call, ORDERS)
         if path.startswith(ORDERS_PATH) and path.endswith("/timeline"):
             order_id = path[len(ORDERS_PATH) : -len("/timeline")]
-            return await self._read(call, "timeline", lambda: self._lookups.timeline(order_id))
+            return await self._read(call, Action.INSPECT, lambda: self._lookups.timeline(order_id))
         return refuse(not_found(f"There is nothing at {path}."))
 
     async def _below_decisions(self, rest: str, call: Call) -> Reply:
@@ -123,18 +113,17 @@ class DecisionsApp:
         if not second:
             if method == "POST":
                 return refuse(not_found(f"There is no decision type {first!r}.")) if first == ORDERS else await self._decide(call, first)
-            caller = call.caller
-            return await self._read(call, "read_decision", lambda: self._lookups.decision(first, caller.principal, caller.role, call.query))
+            return await self._read(call, Action.READ_DECISION, lambda: self._lookups.decision(first, call.caller, call.query))
         if second == "batch" and first != ORDERS:
             return await self._batch(call, first)
         if second == "explanation":
-            return await self._read(call, "explanation", lambda: self._lookups.explanation(first))
+            return await self._read(call, Action.INSPECT, lambda: self._lookups.explanation(first))
         return refuse(not_found(f"A decision has no {second!r}."))
 
-    async def _read(self, call: Call, action: str, look: Any) -> Reply:
+    async def _read(self, call: Call, action: Action, look: Any) -> Reply:
         if call.scope["method"] not in {"GET", "HEAD"}:
             return _other_method("GET")
-        refusal = self._refuse_role(call, action)
+        refusal = _refuse_role(call, action)
         if refusal is not None:
             return refusal
         found: Reply = await look()
@@ -143,19 +132,19 @@ class DecisionsApp:
     async def _decide(self, call: Call, decision_type: str) -> Reply:
         if call.scope["method"] != "POST":
             return _other_method("POST")
-        refusal = self._refuse_role(call, "decide")
+        refusal = _refuse_role(call, Action.DECIDE)
         if refusal is not None:
             return refusal
         body = await self._json(call, MAX_BODY)
         if isinstance(body, Problem):
             return refuse(body)
         key = header(call.scope, b"idempotency-key")
-        return await self._answerer.answer(Ask(decision_type, call.caller.principal, key, body, call.request_id, call.started))
+        return await self._answerer.answer(Ask(decision_type, call.caller.name, key, body, call.request_id, call.started))
 
     async def _batch(self, call: Call, decision_type: str) -> Reply:
         if call.scope["method"] != "POST":
             return _other_method("POST")
-        refusal = self._refuse_role(call, "decide")
+        refusal = _refuse_role(call, Action.DECIDE)
         if refusal is not None:
             return refusal
         body = await self._json(call, MAX_BATCH_BODY)
@@ -180,9 +169,7 @@ class DecisionsApp:
             if key is not None and not isinstance(key, str):
                 reply = refuse(invalid([fault(["idempotency_key"], "a text is required")]))
             else:
-                reply = await self._answerer.answer(
-                    Ask(decision_type, call.caller.principal, key, body, call.request_id, time.perf_counter())
-                )
+                reply = await self._answerer.answer(Ask(decision_type, call.caller.name, key, body, call.request_id, time.perf_counter()))
         member = "body" if reply.status == 200 else "problem"
         return {"status": reply.status, member: orjson.Fragment(reply.body)}
 
@@ -190,10 +177,12 @@ class DecisionsApp:
         raw = await read_body(call.scope, call.receive, limit)
         return raw if isinstance(raw, Problem) else parse_body(raw)
 
-    def _refuse_role(self, call: Call, action: str) -> Reply | None:
-        if self._access.may(call.caller.role, action):
-            return None
-        return refuse(Problem(ProblemKind.FORBIDDEN, f"The role {call.caller.role!r} may not do this ({action.replace('_', ' ')})."))
+
+def _refuse_role(call: Call, action: Action) -> Reply | None:
+    if call.caller.may(action):
+        return None
+    detail = f"The role {call.caller.role.value!r} may not do this; it asks for {action.value.replace('_', ' ')!r}."
+    return refuse(Problem(ProblemKind.FORBIDDEN, detail))
 
 
 def _batch_items(body: Mapping[str, Any]) -> list[Any] | Problem:

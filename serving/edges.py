@@ -1,0 +1,90 @@
+"""The real edges of an answer: feature store and ledger, read in place from a file, or in threads from a server."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import Executor
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Engine
+
+from feature_store.entities import EntityKey
+from governance.ledger.store import DecisionReader
+from serving.admission import Admitted
+from serving.answer import Earlier, Recall
+from serving.knowing import ReadStates, States
+
+T = TypeVar("T")
+
+
+class Run(Protocol):
+    """Runs a blocking read."""
+
+    def __call__(self, read: Callable[[], T], /) -> Awaitable[T]:
+        """Await the result of ``read``."""
+
+
+class Store(Protocol):
+    """The online feature store (:class:`feature_store.online.OnlineStore`)."""
+
+    def read(self, keys: Iterable[EntityKey]) -> States:
+        """The states of these entities, in one round trip."""
+
+
+def runner(engine: Engine, executor: Executor) -> Run:
+    """How this database is read from an event loop.
+
+    SQLite answers from this process's memory within microseconds, and a change of threads would cost more than the read; a server may be
+    slow or gone, so a thread waits for it and the deadline goes on counting.
+    """
+    if engine.dialect.name == "sqlite":
+        return _in_place
+
+    def in_thread(read: Callable[[], T]) -> Awaitable[T]:
+        return asyncio.get_running_loop().run_in_executor(executor, read)
+
+    return in_thread
+
+
+async def _in_place(read: Callable[[], T]) -> T:
+    return read()
+
+
+def states_from(store: Store, run: Run) -> ReadStates:
+    """Read entity states for step 2."""
+
+    def read(keys: Iterable[EntityKey]) -> Awaitable[States]:
+        return run(lambda: store.read(keys))
+
+    return read
+
+
+def recall_from(reader: DecisionReader, run: Run) -> Recall:
+    """Look up earlier answers for step 1, in one change of threads."""
+
+    def recall(admitted: Admitted) -> Awaitable[Earlier]:
+        return run(lambda: _recall(reader, admitted))
+
+    return recall
+
+
+def _recall(reader: DecisionReader, admitted: Admitted) -> Earlier:
+    answered = reader.lookup(admitted.ask.principal, admitted.key)
+    if answered is not None:
+        return Earlier(answered.fingerprint, answered.response)
+    order = admitted.order
+    if order is None:
+        return Earlier()
+    versions = [version for name in admitted.types if (version := reader.latest_version(order.order_id, name)) is not None]
+    return Earlier(latest_version=max(versions, default=None))
+
+
+def fingerprinter(secret: bytes) -> Callable[[bytes], bytes]:
+    """A keyed digest of requests: without the key, a stored fingerprint does not help to guess what was asked."""
+
+    def fingerprint(text: bytes) -> bytes:
+        return hmac.digest(secret, text, "sha256")
+
+    return fingerprint
