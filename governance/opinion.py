@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from feature_store.snapshot import FeatureSnapshot
 from governance.values import Confidence, Explanation, ModelUse, Reason
-from models.calibration import Calibrator, ClassCalibrator, ConformalInterval
-from models.reasons import Effect, explain
-
-if TYPE_CHECKING:
-    from models.artifact import ModelArtifact
+from models.artifact import ModelArtifact
+from models.calibration import Calibrator
+from models.specs import Task
 
 
 class FeaturesMissing(ValueError):
@@ -31,10 +29,17 @@ class Deployed:
     use: ModelUse
     _order: dict[tuple[str, ...], NDArray[np.intp] | None] = field(default_factory=dict, compare=False, repr=False)
 
-    @cached_property
+    @property
+    def threshold(self) -> float | None:
+        """From which probability on the event is predicted; only where there are two outcomes."""
+        if self.artifact.task is not Task.BINARY:
+            return None
+        return 0.5 if self.artifact.threshold is None else self.artifact.threshold
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The features that the model reads, in its order."""
-        return tuple(feature.name for feature in self.artifact.features)
+        return self.artifact.names
 
     def row(self, snapshot: FeatureSnapshot) -> NDArray[np.float64]:
         """The snapshot's values in the model's order, float64 (n,).
@@ -109,57 +114,20 @@ def form_opinion(deployed: Deployed, snapshot: FeatureSnapshot) -> Opinion:
     Raises:
         FeaturesMissing: the model reads features that the snapshot does not have.
     """
+    artifact = deployed.artifact
     row = deployed.row(snapshot)
-    match deployed.artifact.calibrator:
-        case Calibrator():
-            return _of_two(deployed, row)
-        case ClassCalibrator() as calibrator:
-            return _of_many(deployed, calibrator, row)
-        case ConformalInterval() as calibrator:
-            return _of_number(deployed, calibrator, row)
-
-
-def _of_two(deployed: Deployed, row: NDArray[np.float64]) -> Opinion:
-    artifact = deployed.artifact
-    explanation = _explain(deployed, row, 0)
-    confidence = deployed.confidence(explanation.margin)
-    threshold = artifact.threshold
-    predicted, answer = None, {}
-    if artifact.labels:
-        negative, positive = artifact.labels
-        predicted = positive if confidence.probability >= threshold else negative
-        answer = {"label": predicted, "probabilities": {negative: 1.0 - confidence.probability, positive: confidence.probability}}
-    return Opinion(confidence, explanation, _reasons(deployed, explanation, Effect.of(artifact.event)), predicted, answer, threshold)
-
-
-def _of_many(deployed: Deployed, calibrator: ClassCalibrator, row: NDArray[np.float64]) -> Opinion:
-    """The likeliest class: its probability, and what speaks for it."""
-    artifact = deployed.artifact
-    margins = artifact.scorer.margin(row)
-    probabilities = calibrator.of(margins)
-    top = max(range(len(probabilities)), key=lambda index: (probabilities[index], -index))
-    label = artifact.labels[top]
-    explanation = _explain(deployed, row, top)
-    told = calibrator.confidence(margins)
-    confidence = Confidence(label, told.probability, told.low, told.high, calibrator.top.level)
-    answer = {"label": label, "probabilities": dict(zip(artifact.labels, probabilities, strict=True))}
-    return Opinion(confidence, explanation, _reasons(deployed, explanation, Effect.of("", label=label)), label, answer)
-
-
-def _of_number(deployed: Deployed, calibrator: ConformalInterval, row: NDArray[np.float64]) -> Opinion:
-    """A predicted number with its interval; there is no event, so there is no probability."""
-    explanation = _explain(deployed, row, 0)
-    told = calibrator.confidence(explanation.margin)
-    answer = {"value": told.probability, "low": told.low, "high": told.high, "level": calibrator.level}
-    return Opinion(None, explanation, _reasons(deployed, explanation, Effect.of("")), f"{told.probability:.6g}", answer)
-
-
-def _explain(deployed: Deployed, row: NDArray[np.float64], output: int) -> Explanation:
-    scorer = deployed.artifact.scorer
-    explained = scorer.explain(row, output)
-    return Explanation(explained.base, explained.margin, str(scorer.link), deployed.names, row, explained.contributions)
-
-
-def _reasons(deployed: Deployed, explanation: Explanation, effect: Effect) -> tuple[Reason, ...]:
-    found = explain(deployed.artifact.features, explanation.values, explanation.contributions, effect)
-    return tuple(Reason(r.rank, r.code, r.text, r.direction, r.contribution, r.feature, r.value) for r in found)
+    said = artifact.predict(row)
+    explanation = Explanation(said.base, said.margin, artifact.link, artifact.names, row, said.contributions)
+    reasons = tuple(Reason(r.rank, r.code, r.text, r.direction, r.contribution, r.feature, r.value) for r in artifact.reasons(row, said))
+    if said.probability is None:  # a number has an interval of its own, and no event to be sure of
+        answer = {"value": said.value, "low": said.low, "high": said.high, "level": said.level}
+        return Opinion(None, explanation, reasons, f"{said.value:.6g}", answer)
+    event = said.label if artifact.task is Task.MULTICLASS and said.label is not None else artifact.event
+    return Opinion(
+        confidence=Confidence(event, said.probability, said.low, said.high, said.level),
+        explanation=explanation,
+        reasons=reasons,
+        prediction=said.label,
+        answer={"label": said.label, "probabilities": dict(said.probabilities)},
+        threshold=deployed.threshold,
+    )
