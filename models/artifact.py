@@ -20,23 +20,17 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import rfc8785
-from numpy.typing import NDArray
 
 from models.calibration import AnyCalibrator, Calibrator, ClassCalibrator, ConformalInterval, calibrator_from_json
 from models.encoding import RowEncoder
 from models.features import FeatureCard
 from models.lightgbm_text import Link
-from models.reasons import Effect, Reason, explain
 from models.scorer import TreeScorer
 from models.specs import Task
-
-Floats = NDArray[np.float64]
 
 MODEL_FILE, CARD_FILE, MANIFEST_FILE = "model.txt", "card.json", "manifest.json"
 FORMAT = 1
@@ -89,42 +83,6 @@ class ArtifactContents:
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
-    """What a model says of one row.
-
-    Attributes:
-        margins: float64 (outputs,).
-        output: which of them is explained: the predicted class, or 0.
-        base: mean margin of that output over the training rows.
-        contributions: float64 (features,); base + Σ contributions = ``margins[output]`` within 1e-9.
-        probability: calibrated: of the event for two classes, of the predicted class for more; ``None`` for a number.
-        value: the predicted number; ``None`` for classes.
-        low: of the interval around probability or value.
-        high: of it.
-        level: of it.
-        label: the predicted class; ``None`` for a number.
-        probabilities: per class; empty for a number.
-    """
-
-    margins: Floats
-    output: int
-    base: float
-    contributions: Floats
-    probability: float | None
-    value: float | None
-    low: float
-    high: float
-    level: float
-    label: str | None
-    probabilities: Mapping[str, float]
-
-    @property
-    def margin(self) -> float:
-        """The margin that is explained."""
-        return float(self.margins[self.output])
-
-
-@dataclass(frozen=True)
 class ModelArtifact:
     """A loaded model version: everything that a decision needs of it, in memory, immutable."""
 
@@ -205,69 +163,6 @@ class ModelArtifact:
     def link(self) -> str:
         """``logit``, ``softmax`` or ``identity``."""
         return self.scorer.link.value
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """The features' names, in the order of the model's input."""
-        return tuple(card.name for card in self.contents.features)
-
-    def vector(self, names: tuple[str, ...], values: Floats) -> Floats:
-        """A snapshot's values in the order of the model's input.
-
-        Raises:
-            KeyError: the snapshot lacks a feature.
-        """
-        if names == self.names:
-            return values
-        position = {name: index for index, name in enumerate(names)}
-        return values[[position[name] for name in self.names]]
-
-    def predict(self, x: Floats) -> Prediction:
-        """Score, calibrate and explain one row, float64 (features,).
-
-        Raises:
-            ValueError: the row has another length.
-        """
-        calibrator = self.contents.calibrator
-        if isinstance(calibrator, ClassCalibrator):
-            return self._predict_class(x, calibrator)
-        margin, base, contributions = self.scorer.explain(x)
-        sure = calibrator.confidence(margin)
-        margins = np.array([margin])
-        if isinstance(calibrator, ConformalInterval):
-            return Prediction(margins, 0, base, contributions, None, sure.probability, sure.low, sure.high, calibrator.level, None, {})
-        labels = self.contents.labels
-        happens = sure.probability >= (0.5 if self.contents.threshold is None else self.contents.threshold)
-        probabilities = {labels[0]: 1.0 - sure.probability, labels[1]: sure.probability}
-        return Prediction(
-            margins, 0, base, contributions, sure.probability, None, sure.low, sure.high, calibrator.level, labels[happens], probabilities
-        )
-
-    def _predict_class(self, x: Floats, calibrator: ClassCalibrator) -> Prediction:
-        margins = self.scorer.margin(x)
-        output = int(margins.argmax())
-        _, base, contributions = self.scorer.explain(x, output)
-        sure = calibrator.confidence(margins)
-        labels = self.contents.labels
-        probabilities = dict(zip(labels, calibrator.of(margins), strict=True))
-        level = calibrator.top.level
-        return Prediction(
-            margins, output, base, contributions, sure.probability, None, sure.low, sure.high, level, labels[output], probabilities
-        )
-
-    def reasons(self, x: Floats, prediction: Prediction) -> tuple[Reason, ...]:
-        """All reasons for a prediction on a row, the weightiest first."""
-        return explain(self.contents.features, x, prediction.contributions, self.effect(prediction.output))
-
-    def effect(self, output: int = 0) -> Effect:
-        """What a rising margin of this output means."""
-        contents = self.contents
-        if contents.task is Task.REGRESSION:
-            return Effect.of("")
-        if contents.task is Task.MULTICLASS:
-            return Effect.of(contents.event, label=contents.labels[output])
-        own = contents.encoder is not None
-        return Effect.of(contents.event, label=f"{contents.event} = {contents.labels[1]}" if own else None)
 
 
 def write_artifact(folder: Path, contents: ArtifactContents) -> str:

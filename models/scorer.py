@@ -40,9 +40,10 @@ class TreeScorer:
         link: how a margin becomes a prediction.
         base: float64 (outputs,), read-only.
         widest: the most distinct features on one path.
+        used: the features that any tree splits on, by position.
     """
 
-    __slots__ = ("_layout", "_rule", "base", "link", "names", "outputs", "widest")
+    __slots__ = ("_layout", "_rule", "base", "link", "names", "outputs", "used", "widest")
 
     def __init__(self, text: str) -> None:
         forest = read_forest(text)
@@ -54,6 +55,7 @@ class TreeScorer:
         self.base = self._layout.base
         self.base.flags.writeable = False
         self.widest = self._layout.widest
+        self.used = frozenset(self._layout.packed.feature.tolist())
 
     @classmethod
     def from_text(cls, model_txt: str) -> TreeScorer:
