@@ -198,6 +198,18 @@ def write_artifact(folder: Path, contents: ArtifactContents) -> str:
     return digest
 
 
+def artifact_folder(models: Path, digest: str) -> Path:
+    """Where the artifact with this digest lies below a home's folder of models.
+
+    Raises:
+        ValueError: the digest is not ``sha256:`` and 64 hexadecimal digits.
+    """
+    algorithm, _, value = digest.partition(":")
+    if algorithm != "sha256" or len(value) != 64 or not set(value) <= set("0123456789abcdef"):
+        raise ValueError(f"{digest!r} is no SHA-256 digest of an artifact")
+    return models / algorithm / value
+
+
 def digest_of(contents: ArtifactContents) -> str:
     """The digest that an artifact with these contents has."""
     return _digest(_files(contents)[MANIFEST_FILE])

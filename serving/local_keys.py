@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import os
 import secrets
 
+from governance.ledger.receipt import write_secret
 from serving.home import Home
 
 _FILE = "local.secret"
@@ -25,16 +25,5 @@ def local_key(home: Home, role: str) -> str:
 def _secret(home: Home) -> bytes:
     path = home.keys / _FILE
     if not path.exists():
-        scratch = path.with_suffix(f".{os.getpid()}")
-        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(32))
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(scratch, path)  # the first to link wins, also between processes
-        except FileExistsError:
-            pass
-        finally:
-            scratch.unlink()
+        write_secret(path, secrets.token_bytes(32))
     return path.read_bytes()
