@@ -183,6 +183,7 @@ _DECISION = {
         "Contributions are exact SHAP values in the predicted unit; base {base} and contributions add up to {margin}.",
         "贡献为预测单位下的精确 SHAP 值；基准 {base} 与各贡献之和等于 {margin}。",
     ),
+    "decision.waterfall_calibrated": _M("Calibration turns the model's {raw} into {calibrated}.", "校准后，模型的 {raw} 变为 {calibrated}。"),
     "decision.no_waterfall": _M("No model was asked, so there are no contributions.", "未调用模型，因此没有贡献值。"),
     "decision.reasons": _M("Reasons as told", "对外理由"),
     "decision.reasons_none": _M("No reason was given.", "未给出理由。"),
@@ -228,7 +229,8 @@ _DECISION = {
     "decision.prediction": _M("Prediction", "预测"),
     "decision.scale": _M("{value}, between {low} and {high}", "{value}，区间 {low} 至 {high}"),
     "decision.scale_marks": _M("{scale}; the policy changes at {marks}", "{scale}；策略阈值 {marks}"),
-    "decision.level": _M("{range} in {level} of cases", "{level}区间 {range}"),
+    "decision.level": _M("{level} interval", "{level} 区间"),
+    "decision.level_marks": _M("{level} interval; thresholds {marks}", "{level} 区间；阈值 {marks}"),
 }
 
 _PLAN = {

@@ -26,7 +26,8 @@ def routes(wiring: Wiring, guard: Guard) -> APIRouter:
             account = await run_in_threadpool(wiring.accounts.consume_login, token)
             if account:
                 return _signed_in(wiring, guard, request, account, target_path(request.query_params.get("target")))
-            return _form(wiring, guard, request, say(language(request), "login.link_used"))
+            if not guard.session(request):
+                return _form(wiring, guard, request, say(language(request), "login.link_used"))
         if guard.session(request):
             return RedirectResponse(target_path(request.query_params.get("target")), 303)
         return _form(wiring, guard, request, "")
@@ -71,7 +72,6 @@ def _form(wiring: Wiring, guard: Guard, request: Request, problem: str, *, statu
     )
     response = respond(page, status)
     guard.keep_visit(response, nonce)
-    guard.close_session(response)
     return response
 
 

@@ -163,13 +163,13 @@ def _confidence(language: str, facts: DecisionFacts) -> Fact | None:
         return None
     tone = words.tone(facts.line.outcome)
     between = texts.percent_range(float(confidence["low"]), float(confidence["high"]))
-    level = say(language, "decision.level", range=between, level=texts.percent(float(confidence.get("level", 0.9))))
-    scale = words.scale(language, confidence, tuple(facts.marks), tone)
+    level, marks = texts.percent(float(confidence.get("level", 0.9))), ", ".join(texts.percent(mark) for mark in facts.marks)
     return Fact(
-        words.event_name(language, str(confidence["event"])),
-        texts.percent(float(confidence["probability"])),
-        unit=level,
-        scale=scale,
+        label=words.event_name(language, str(confidence["event"])),
+        value=texts.percent(float(confidence["probability"])),
+        unit=between,
+        note=say(language, "decision.level_marks" if marks else "decision.level", level=level, marks=marks),
+        scale=words.scale(language, confidence, tuple(facts.marks), tone),
         tone=tone,
     )
 

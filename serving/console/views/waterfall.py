@@ -14,8 +14,8 @@ from serving.console.views.words import length
 
 SHOWN = 7
 """Steps drawn one by one; the others are one step together."""
-_TICK_SHARES = (0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.99, 0.999)
-_TICK_GAP = 0.13
+_TICK_SHARES = (0.0001, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
+_TICK_GAP = 0.14
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def build(language: str, facts: DecisionFacts, *, calibrated: float | None) -> W
     end = texts.percent(calibrated) if calibrated is not None else _level(margin, facts.link)
     rows.append(WaterfallRow(say(language, _end(facts)), "", "total", span.bar(span.low, margin, "base"), end))
     hint = say(language, "decision.why_hint", base=_level(base, facts.link), now=end)
-    return Waterfall(hint, _note(language, facts, base, margin), _ticks(span, facts.link), tuple(rows))
+    return Waterfall(hint, _note(language, facts, base, margin, calibrated), _ticks(span, facts.link), tuple(rows))
 
 
 def _span(base: float, contributions: Sequence[float], margin: float) -> _Span:
@@ -131,6 +131,11 @@ def _ticks(span: _Span, link: str) -> tuple[Tick, ...]:
     return tuple(ticks)
 
 
-def _note(language: str, facts: DecisionFacts, base: float, margin: float) -> str:
+def _note(language: str, facts: DecisionFacts, base: float, margin: float, calibrated: float | None) -> str:
     key = "decision.waterfall_identity" if facts.link == "identity" else "decision.waterfall_logit"
-    return say(language, key, base=texts.signed(base), margin=texts.signed(margin))
+    told = say(language, key, base=texts.signed(base), margin=texts.signed(margin))
+    raw = _sigmoid(margin)
+    if facts.link == "logit" and calibrated is not None and texts.percent(raw) != texts.percent(calibrated):
+        space = "" if language == "zh" else " "
+        told += space + say(language, "decision.waterfall_calibrated", raw=texts.percent(raw), calibrated=texts.percent(calibrated))
+    return told
