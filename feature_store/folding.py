@@ -13,14 +13,15 @@ from typing import Any, Final
 from feature_store.entities import NETWORK_KEY, Entity, EntityKey
 from feature_store.events import Event, EventType
 from feature_store.state import EntityState, Item, code
-from feature_store.times import DAY, HOUR, MINUTE
+from feature_store.times import DAY, MINUTE
 
 KEEP: Final = 64
 """Items that a series remembers, where nothing else is said."""
 
-KEEP_DAYS: Final = 100
-KEEP_HOURS: Final = 50
-"""Periods that a daily and an hourly tally remember: the longest window and a little more."""
+KEEP_DAYS: Final = 32
+"""Days that a daily tally remembers, where nothing else is said: the longest window and a little more."""
+
+SEASON_DAYS: Final = 92
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +81,16 @@ def _forecast(entity: Entity, by: str, into: str, field: str, keep: int = 24) ->
     return Fold(entity, by, into, enter)
 
 
-def _count(entity: Entity, by: str | None, into: str, field: str | None = None, *, per: tuple[str, ...] = (), hourly: bool = False) -> Fold:
-    """Count the event in a tally, with ``field`` (rounded) in its total; ``per`` makes a tally for each value of these fields."""
+def _count(entity: Entity, by: str | None, into: str, field: str | None = None, *, per: tuple[str, ...] = (), days: int = KEEP_DAYS) -> Fold:
+    """Count the event in a daily tally, with ``field`` (rounded) in its total; ``per`` makes a tally for each value of these fields."""
     read = _number(field)
-    length, keep = (HOUR, KEEP_HOURS) if hourly else (DAY, KEEP_DAYS)
 
     def enter(state: EntityState, event: Event, _ref: int) -> None:
         value = read(event.data)
         if value is None or any(name not in event.data for name in per):
             return
         name = f"{into}/{'|'.join(event.data[one] for one in per)}" if per else into
-        state.add_count(name, event.event_time, length, round(value), keep)
+        state.add_count(name, event.event_time, DAY, round(value), days)
 
     return Fold(entity, by, into, enter)
 
@@ -128,30 +128,28 @@ FOLDS: Final[dict[EventType, tuple[Fold, ...]]] = {
         *(_item(entity, by, "orders", "customer_id") for entity, by in _PARTIES[1:]),
         _item(_E.ADDRESS, "address_id", "customers", "customer_id"),
         _count(_E.SKU, "skus", "orders"),
-        _count(_E.SKU, "skus", "orders_hourly", hourly=True),
         _count(_E.SUPPLIER, "supplier_ids", "orders"),
         _count(_E.REGION, "region", "orders"),
     ),
     _T.PAYMENT_AUTHORISED: (_item(_E.PAYMENT, "payment_token", "authorised", "amount"),),
     _T.PAYMENT_DECLINED: tuple(_item(entity, by, "declined", "payment_token") for entity, by in _PARTIES),
     _T.SHIPPED: (
-        _count(_E.NETWORK, None, "shipped", "late", per=("node_id",)),
+        _count(_E.NETWORK, None, "shipped", "late", per=("node_id",), days=10),
         _count(_E.SUPPLIER, "supplier_ids", "shipped", "late"),
-        _count(_E.SKU, "skus", "shipped", "late"),
     ),
     _T.DELIVERED: (
         _item(_E.CUSTOMER, "customer_id", "delivered", "late"),
-        _count(_E.NETWORK, None, "delivered", "late", per=("node_id",)),
+        _count(_E.NETWORK, None, "delivered", "late", per=("node_id",), days=10),
         _count(_E.REGION, "region", "delivered", "late"),
         _count(_E.REGION, "region", "lane_delivered", "late", per=("node_id", "service")),
-        _count(_E.REGION, "region", "service_delivered", "late", per=("service",)),
-        _count(_E.REGION, "region", "service_delay_h", "delay_h", per=("service",)),
+        _count(_E.REGION, "region", "service_delivered", "late", per=("service",), days=10),
+        _count(_E.REGION, "region", "service_delay_h", "delay_h", per=("service",), days=10),
         _count(_E.SUPPLIER, "supplier_ids", "delivered", "late"),
-        _count(_E.SKU, "skus", "delivered", "late"),
+        _count(_E.SKU, "skus", "delivered", "late", days=SEASON_DAYS),
     ),
     _T.RETURNED: (
         _item(_E.CUSTOMER, "customer_id", "returned"),
-        _count(_E.SKU, "skus", "returned"),
+        _count(_E.SKU, "skus", "returned", days=SEASON_DAYS),
     ),
     _T.CANCELLED: (
         _item(_E.CUSTOMER, "customer_id", "cancelled"),
@@ -190,14 +188,18 @@ def apply(states: MutableMapping[EntityKey, EntityState], event: Event) -> None:
     The result does not depend on the order in which events are applied, as long as each is applied once and no series, tally or
     fact has outgrown its bound in between.
     """
-    order_id = event.data.get("order_id")
+    data, known_at = event.data, event.known_at
+    order_id = data.get("order_id")
     ref = 0 if order_id is None else code(order_id)
-    known_at = event.known_at
     for fold in FOLDS[event.type]:
-        for key in _keys(fold, event):
-            state = states.get(key)
+        told = NETWORK_KEY if fold.by is None else data.get(fold.by)
+        if told is None:
+            continue
+        for key in (told,) if isinstance(told, str) else dict.fromkeys(told):
+            entity_key = EntityKey(fold.entity, key)
+            state = states.get(entity_key)
             if state is None:
-                state = states[key] = EntityState()
+                state = states[entity_key] = EntityState()
             fold.enter(state, event, ref)
             state.known_at = max(state.known_at, known_at)
 

@@ -16,6 +16,8 @@ from feature_store.order import MICRO, Order
 from feature_store.state import EntityState, Facts
 from feature_store.times import DAY, HOUR, Millis
 
+_FOR_EVER: Millis = 2**62
+
 OPEN = "open"
 """The status of a node that ships as usual, and the one assumed where nobody told another."""
 
@@ -139,11 +141,17 @@ class Network:
         """Usable pieces by (node id, SKU)."""
         return {(stock.node_id, stock.sku): stock.usable for stock in self.stock}
 
+    @cached_property
+    def _lanes(self) -> Mapping[str, tuple[Rate, ...]]:
+        by_region: dict[str, list[Rate]] = {}
+        for rate in self.rates:
+            if rate.node_id in self.node:
+                by_region.setdefault(rate.region, []).append(rate)
+        return {region: tuple(sorted(lanes, key=lambda lane: (lane.node_id, lane.service))) for region, lanes in by_region.items()}
+
     def lanes(self, region: str) -> tuple[Rate, ...]:
         """The lanes that lead to ``region`` from a known node, by (node id, service)."""
-        known = self.node
-        lanes = (rate for rate in self.rates if rate.region == region and rate.node_id in known)
-        return tuple(sorted(lanes, key=lambda rate: (rate.node_id, rate.service)))
+        return self._lanes.get(region, ())
 
 
 def ages(nodes: Iterable[Node], stock: Iterable[Stock], rates: Iterable[Rate], as_of: Millis) -> dict[str, float]:
@@ -173,15 +181,18 @@ def network_from_request(
 
 def read_network(order: Order, states: Mapping[EntityKey, EntityState], as_of: Millis) -> Network:
     """The network as the store knows it: all nodes, stock of the order's SKUs, rates of lanes to its region."""
-    nodes = tuple(_nodes(states.get(EntityKey(Entity.NETWORK, NETWORK_KEY)), as_of))
+    network = states.get(EntityKey(Entity.NETWORK, NETWORK_KEY))
+    region = states.get(EntityKey(Entity.REGION, order.ship_to.region))
+    nodes = network.derived("node", as_of, lambda told: _nodes(told, as_of)) if network else ()
+    rates = region.derived("rate", as_of, lambda told: _rates(order.ship_to.region, told)) if region else ()
     stock = tuple(_stock(order, states, as_of))
-    rates = tuple(_rates(order.ship_to.region, states, as_of))
     return Network(nodes, stock, rates, ages(nodes, stock, rates, as_of))
 
 
-def _nodes(state: EntityState | None, as_of: Millis) -> Iterable[Node]:
-    for node_id, facts in sorted(state.group("node", as_of).items()) if state else ():
-        yield _node(node_id, facts, as_of)
+def _nodes(told: Mapping[str, Facts], as_of: Millis) -> tuple[tuple[Node, ...], Millis]:
+    """All nodes, and until when they stay the same: the first cut-off changes one."""
+    nodes = tuple(_node(node_id, facts, as_of) for node_id, facts in sorted(told.items()))
+    return nodes, min((node.cutoff_at for node in nodes if node.cutoff_at is not None), default=_FOR_EVER)
 
 
 def _node(node_id: str, facts: Facts, as_of: Millis) -> Node:
@@ -213,11 +224,9 @@ def _stock(order: Order, states: Mapping[EntityKey, EntityState], as_of: Millis)
             yield Stock(node_id, sku, int(told["available"]), int(told.get("safety", 0)), facts.event_time)
 
 
-def _rates(region: str, states: Mapping[EntityKey, EntityState], as_of: Millis) -> Iterable[Rate]:
-    state = states.get(EntityKey(Entity.REGION, region))
-    for lane, facts in sorted(state.group("rate", as_of).items()) if state else ():
-        node_id, _, service = lane.rpartition("|")
-        yield _rate(node_id, region, service, facts)
+def _rates(region: str, told: Mapping[str, Facts]) -> tuple[tuple[Rate, ...], Millis]:
+    lanes = [(lane.rpartition("|"), facts) for lane, facts in sorted(told.items())]
+    return tuple(_rate(node_id, region, service, facts) for (node_id, _, service), facts in lanes), _FOR_EVER
 
 
 def _rate(node_id: str, region: str, service: str, facts: Facts) -> Rate:

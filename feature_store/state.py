@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple, TypeVar
 from zlib import crc32
 
 import orjson
 
 from feature_store.times import Millis
+
+T = TypeVar("T")
 
 FORMAT: Final = 1
 """Version of the bytes; a state of another version is rebuilt from the events."""
@@ -199,13 +201,14 @@ class EntityState:
         known_at: when its newest fact became known.
     """
 
-    __slots__ = ("_body", "_facts", "_packed", "_series", "_tallies", "known_at")
+    __slots__ = ("_body", "_derived", "_facts", "_packed", "_series", "_tallies", "known_at")
 
     def __init__(self) -> None:
         self.known_at: Millis = 0
         self._series: dict[str, Series] = {}
         self._tallies: dict[str, Tally] = {}
         self._facts: dict[str, dict[str, list[Telling]]] = {}
+        self._derived: dict[str, tuple[Millis, Millis, Any]] = {}
         self._packed: dict[str, _Section] = {}
         self._body = b""
 
@@ -234,6 +237,23 @@ class EntityState:
                 found[item] = facts
         return found
 
+    def derived(self, group: str, as_of: Millis, make: Callable[[dict[str, Facts]], tuple[T, Millis]]) -> T:
+        """What ``make`` makes of a group of facts, kept until a new one is told.
+
+        Args:
+            group: the group of facts; it has one derivation only.
+            as_of: the moment it is asked for.
+            make: a pure function; it also returns until when its result holds.
+        """
+        kept = self._derived.get(group)
+        if kept is not None and kept[0] <= as_of <= kept[1]:
+            found: T = kept[2]
+            return found
+        found, until = make(self.group(group, as_of))
+        if as_of >= self.known_at:
+            self._derived[group] = (as_of, until, found)
+        return found
+
     def facts(self, group: str, item: str, as_of: Millis) -> Facts | None:
         """The facts of one item, as far as known at ``as_of``; ``None`` when there are none."""
         return _merge(self._facts.get(group, _EMPTY).get(item, []), as_of)
@@ -254,6 +274,7 @@ class EntityState:
 
     def tell(self, group: str, item: str, when: Millis, known: Millis, values: Mapping[str, Any]) -> None:
         """Enter facts; each field keeps the value that happened last, whatever arrives when."""
+        self._derived.pop(group, None)
         items = self._facts.setdefault(group, {})
         tellings = items.setdefault(item, [])
         fresh = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

@@ -6,7 +6,9 @@ was known at that moment and nothing else. Labels lie beside the features with t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import gc
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -109,16 +111,27 @@ def build_history(stream: Iterable[Event | SimulatedOrder], types: Iterable[str]
     """
     states: dict[EntityKey, EntityState] = {}
     rows = {decision_type: _Rows() for decision_type in types}
-    for item in stream:
-        if isinstance(item, Event):
-            if until is not None and item.known_at > until:
+    with _collector_resting():
+        for item in stream:
+            if until is not None and (item.known_at if isinstance(item, Event) else item.placed_at) > until:
                 break
-            apply(states, item)
-            continue
-        if until is not None and item.placed_at > until:
-            break
-        _enter(rows, item, states)
+            if isinstance(item, Event):
+                apply(states, item)
+            else:
+                _enter(rows, item, states)
     return History({decision_type: found.frame(decision_type) for decision_type, found in rows.items()}, states)
+
+
+@contextmanager
+def _collector_resting() -> Iterator[None]:
+    """States hold no cycles but very many objects: walking them again and again would take longer than all the rest."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def build_frames(stream: Iterable[Event | SimulatedOrder], types: Iterable[str] = SERVICES) -> Mapping[str, HistoryFrame]:
