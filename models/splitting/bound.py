@@ -1,9 +1,9 @@
 """A lower bound on the cost of every plan, by Lagrangian relaxation of "each piece is shipped once".
 
-With a price v per unit of each item the options separate: an option is worth what it earns at these prices less its fixed cost, and at most
+With a price per unit of each item the options separate: an option is worth what it earns at these prices less its fixed cost, and at most
 one option of a node and at most the permitted number of shipments are taken. Any prices give a valid bound; subgradient steps find good ones
-(Geoffrion, Lagrangean relaxation for integer programming, 1974; Fisher, Management Science 27, 1981). The bound itself is computed in whole
-numbers: a step may be rounded, a bound is never wrong.
+(Geoffrion, Mathematical Programming Study 2, 1974; Fisher, Management Science 27, 1981). The bound itself is computed in whole numbers: a step
+may be rounded, a bound is never wrong.
 """
 
 # mypy: disable-error-code="untyped-decorator"
@@ -11,189 +11,167 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-from models.splitting.assign import FAR, I64
+from models.splitting.data import FAR, I64, OPEN, Data, Relaxed, State, copy_into
 
 
 @njit(cache=True, nogil=True)
-def first_prices(quantity: I64, penalty: I64, cost: I64, most: I64, fixed: I64, price: I64) -> None:
+def first_prices(data: Data, price: I64) -> None:
     """Prices to start from: for each item its cheapest unit cost with an even share of the option's fixed cost."""
-    m, options = quantity.size, fixed.size
-    reach = np.zeros(options, np.int64)
+    m, options = data.quantity.size, data.fixed.size
+    copy_into(price, data.penalty)
     for o in range(options):
+        reach = np.int64(0)
         for i in range(m):
-            if most[o, i] > 0:
-                reach[o] += 1
-    for i in range(m):
-        price[i] = penalty[i]
-        for o in range(options):
-            if most[o, i] > 0:
-                price[i] = min(price[i], cost[o, i] + fixed[o] // (reach[o] * quantity[i]))
+            reach += data.most[o, i] > 0
+        for i in range(m):
+            if data.most[o, i] > 0:
+                price[i] = min(price[i], data.cost[o, i] + data.fixed[o] // (reach * data.quantity[i]))
 
 
 @njit(cache=True, nogil=True)
-def earnings(
-    o: int, price: I64, cost: I64, most: I64, skip: I64, pieces_per_unit: I64, room: int, tight: bool, share: I64, shelf: I64, taken: I64, order: I64,
-    left: I64,
-) -> int:  # fmt: skip
-    """What option ``o`` earns at these prices, before its fixed cost; writes the units it takes into ``taken`` (m,).
-
-    Args:
-        room: pieces that its node may still take.
-        tight: whether capacity or shared stock may bind there; else every item is taken on its own.
-        shelf: stock of each shared SKU at its node, (shares,).
-        order: scratch, (m,).
-        left: scratch, (shares,).
-    """
-    m = price.size
-    total, count, wanted = np.int64(0), 0, np.int64(0)
-    shared = False
-    for i in range(m):
-        taken[i] = 0
-        if skip[i] or most[o, i] == 0:
-            continue
-        gain = price[i] - cost[o, i]
-        if gain > 0:
-            taken[i] = most[o, i]
-            total += gain * most[o, i]
-            wanted += most[o, i] * pieces_per_unit[i]
-            shared = shared or share[i] >= 0
-            order[count] = i
-            count += 1
-    if not tight or (wanted <= room and not shared):
-        return total
-    for a in range(1, count):
-        i = order[a]
-        gain = -((cost[o, i] - price[i]) // pieces_per_unit[i])
-        b = a - 1
-        while b >= 0 and -((cost[o, order[b]] - price[order[b]]) // pieces_per_unit[order[b]]) < gain:
-            order[b + 1] = order[b]
-            b -= 1
-        order[b + 1] = i
-    left[:] = shelf
+def _earn(price: I64, cost: I64, most: I64, skip: I64, o: int, taken: I64) -> int:
+    """What option ``o`` earns at these prices before its fixed cost, if nothing binds; the units it takes go into ``taken`` (o, m)."""
     total = np.int64(0)
-    for a in range(count):
-        i = order[a]
-        gain = -((cost[o, i] - price[i]) // pieces_per_unit[i])
-        take = min(most[o, i] * pieces_per_unit[i], room)
-        if share[i] >= 0:
-            take = min(take, left[share[i]])
-            left[share[i]] -= take
-        room -= take
+    for i in range(price.size):
+        gain = price[i] - cost[o, i]
+        take = most[o, i] if gain > 0 and not skip[i] else np.int64(0)
+        taken[o, i] = take
         total += gain * take
-        taken[i] = take // pieces_per_unit[i]
     return total
 
 
 @njit(cache=True, nogil=True)
-def improve_bound(
-    rounds: int, best_known: int, base: int, shipments_left: int, price: I64, status: I64, first: I64, quantity: I64, penalty: I64, cost: I64, most: I64,
-    fixed: I64, skip: I64, pieces_per_unit: I64, room: I64, tight: I64, share: I64, shelf: I64, must: I64, worth: I64, pick: I64, chosen: I64,
-) -> int:  # fmt: skip
-    """Raise the bound by at most ``rounds`` steps; ``price`` becomes the best found.
+def _earn_tight(data: Data, state: State, price: I64, o: int, order: I64, gains: I64, left: I64, taken: I64) -> int:
+    """As :func:`_earn` where capacity or shared stock binds: the best pieces first, which is exact for such nested limits.
+
+    A competing group that has no place yet is taken in fractions, its gain a piece rounded up: the bound stays valid, and branching settles it.
+    """
+    count, room, total = 0, state.room[data.node[o]], np.int64(0)
+    for s in range(left.size):
+        left[s] = state.shelf[s, data.node[o]]
+    for i in range(price.size):
+        if taken[o, i] > 0:
+            gain = -((data.cost[o, i] - price[i]) // data.size[i])
+            b = count
+            while b > 0 and gains[b - 1] < gain:
+                gains[b], order[b] = gains[b - 1], order[b - 1]
+                b -= 1
+            gains[b], order[b] = gain, i
+            count += 1
+    for a in range(count):
+        i = order[a]
+        take = min(data.most[o, i] * data.size[i], room)
+        if data.share[i] >= 0:
+            take = min(take, left[data.share[i]])
+            left[data.share[i]] -= take
+        room -= take
+        total += gains[a] * take
+        taken[o, i] = take // data.size[i]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _choose(data: Data, status: I64, spare: int, now: Relaxed) -> int:
+    """Choose the options of the relaxed optimum: open ones, those of nodes that must ship, then the best of positive worth; Σ worth."""
+    nodes, total = data.must.size, np.int64(0)
+    for n in range(nodes):
+        pick, opened = -1, False
+        for o in range(data.first[n], data.first[n + 1]):
+            if status[o] == OPEN:
+                pick, opened = o, True
+            elif status[o] == 0 and not opened and (pick < 0 or now.worth[o] > now.worth[pick]):
+                pick = o
+        now.pick[n], now.chosen[n] = pick, 0
+        if pick >= 0 and (opened or data.must[n]):
+            now.chosen[n] = 1
+            total += now.worth[pick]
+            spare -= not opened
+    while spare > 0:
+        top = -1
+        for n in range(nodes):
+            o = now.pick[n]
+            if o >= 0 and not now.chosen[n] and now.worth[o] > 0 and (top < 0 or now.worth[o] > now.worth[now.pick[top]]):
+                top = n
+        if top < 0:
+            break
+        now.chosen[top] = 1
+        total += now.worth[now.pick[top]]
+        spare -= 1
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _step(data: Data, skip: I64, price: I64, now: Relaxed, gap: float, slope: NDArray[np.float64]) -> bool:
+    """Move the prices along the subgradient by Polyak's step; False when there is no direction left."""
+    norm = 0.0
+    for i in range(price.size):
+        slope[i] = 0.0
+        if skip[i]:
+            continue
+        balance = data.quantity[i]
+        for n in range(now.pick.size):
+            if now.chosen[n]:
+                balance -= now.taken[now.pick[n], i]
+        if (balance > 0 and price[i] < data.penalty[i]) or (balance < 0 and price[i] > 0):
+            slope[i] = balance / data.quantity[i]
+            norm += slope[i] * slope[i]
+    if norm == 0.0:
+        return False
+    for i in range(price.size):
+        moved = price[i] + np.int64(gap / norm * slope[i] / data.quantity[i])
+        price[i] = min(max(moved, np.int64(0)), data.penalty[i])
+    return True
+
+
+@njit(cache=True, nogil=True)
+def improve_bound(data: Data, state: State, base: int, spare: int, rounds: int, target: int, best: Relaxed) -> int:
+    """Raise the bound by at most ``rounds`` steps.
 
     Args:
-        best_known: cost of the best plan so far: the bound is good enough when it reaches it.
+        data: the problem.
+        state: the search node; ``state.price`` becomes the best prices found.
         base: cost already decided.
-        shipments_left: how many more options may open (beyond the open ones).
-        status: −1 closed, 0 free, 1 open, per option.
-        first: options ``first[n] .. first[n + 1]`` are those of node n.
-        must: 1 where a node has to ship, (n,).
-        worth: result at the best prices: what each option is worth less its fixed cost, (o,).
-        pick: result: the best option of each node, −1 for none, (n,).
-        chosen: result: 1 where the node's pick is part of the relaxed optimum, (n,).
+        spare: how many options may open beside the open ones.
+        rounds: most steps.
+        target: cost of the best plan so far: the bound is good enough when it reaches it.
+        best: result at the best prices (but for ``taken``).
 
     Returns:
         The bound.
     """
-    m, options, nodes = quantity.size, fixed.size, first.size - 1
-    taken = np.empty((options, m), np.int64)
-    order = np.empty(m, np.int64)
-    left = np.empty(shelf.shape[0], np.int64)
-    current = price.copy()
-    value = np.empty(options, np.int64)
-    picked = np.empty(nodes, np.int64)
-    inside = np.empty(nodes, np.int64)
-    slope = np.empty(m, np.float64)
-    best = -FAR
-    pace, stale = 1.0, 0
+    m, options, nodes = data.quantity.size, data.fixed.size, data.must.size
+    now = Relaxed(np.zeros(options, np.int64), np.empty(nodes, np.int64), np.empty(nodes, np.int64), best.taken)
+    order, gains, left, slope = (
+        np.empty(m, np.int64),
+        np.empty(m, np.int64),
+        np.empty(data.stock.shape[0], np.int64),
+        np.empty(m, np.float64),
+    )
+    price = state.price.copy()
+    top, pace, stale = -FAR, 1.0, 0
     for turn in range(rounds):
         bound = base
         for i in range(m):
-            if not skip[i]:
-                bound += quantity[i] * current[i]
-        free_count = 0
-        for n in range(nodes):
-            picked[n], inside[n] = -1, 0
-            for o in range(first[n], first[n + 1]):
-                if status[o] < 0:
-                    continue
-                value[o] = (
-                    earnings(
-                        o, current, cost, most, skip, pieces_per_unit, room[n], tight[n] > 0, share, shelf[:, n], taken[o], order, left
-                    )
-                    - fixed[o]
-                )
-                if status[o] > 0:
-                    picked[n], inside[n] = o, 1
-                elif inside[n] == 0 and (picked[n] < 0 or value[o] > value[picked[n]]):
-                    picked[n] = o
-            if picked[n] < 0:
-                continue
-            if inside[n]:
-                bound -= value[picked[n]]
-            elif must[n]:
-                inside[n] = 1
-                bound -= value[picked[n]]
-                free_count += 1
-            elif value[picked[n]] > 0:
-                inside[n] = 2
-        room_for = shipments_left - free_count
-        while room_for > 0:
-            top = -1
-            for n in range(nodes):
-                if inside[n] == 2 and (top < 0 or value[picked[n]] > value[picked[top]]):
-                    top = n
-            if top < 0:
-                break
-            inside[top] = 1
-            bound -= value[picked[top]]
-            room_for -= 1
-        for n in range(nodes):
-            if inside[n] == 2:
-                inside[n] = 0
-        if bound > best:
-            best = bound
-            price[:] = current
-            worth[:] = value
-            pick[:] = picked
-            chosen[:] = inside
-            stale = 0
-        else:
-            stale += 1
-            if stale >= 3:
-                pace *= 0.5
-                stale = 0
-                current[:] = price
-        if best >= best_known or turn == rounds - 1:
+            if not state.skip[i]:
+                bound += data.quantity[i] * price[i]
+        for o in range(options):
+            if state.status[o] >= 0:
+                now.worth[o] = _earn(price, data.cost, data.most, state.skip, o, now.taken) - data.fixed[o]
+                if data.tight[data.node[o]]:
+                    now.worth[o] = _earn_tight(data, state, price, o, order, gains, left, now.taken) - data.fixed[o]
+        bound -= _choose(data, state.status, spare, now)
+        stale += 1
+        if bound > top:
+            top, stale = bound, 0
+            copy_into(state.price, price)
+            copy_into(best.worth, now.worth)
+            copy_into(best.pick, now.pick)
+            copy_into(best.chosen, now.chosen)
+        if top >= target or turn == rounds - 1 or not _step(data, state.skip, price, now, pace * (target - bound), slope):
             break
-        norm = 0.0
-        for i in range(m):
-            slope[i] = 0.0
-            if skip[i]:
-                continue
-            balance = quantity[i]
-            for n in range(nodes):
-                if inside[n] == 1:
-                    balance -= taken[picked[n], i]
-            slope[i] = balance / quantity[i]
-            if (slope[i] > 0 and current[i] >= penalty[i]) or (slope[i] < 0 and current[i] <= 0):
-                slope[i] = 0.0
-            norm += slope[i] * slope[i]
-        if norm == 0.0:
-            break
-        step = pace * (best_known - bound) / norm
-        for i in range(m):
-            moved = current[i] + np.int64(step * slope[i] / quantity[i])
-            current[i] = min(max(moved, np.int64(0)), penalty[i])
-    return best
+        if stale >= 3:
+            pace, stale = pace * 0.5, 0
+            copy_into(price, state.price)
+    return top

@@ -67,7 +67,7 @@ class Problem:
             raise ProblemRefused("every line needs a quantity of at least 1 and a known SKU")
         if o and (self.node.min() < 0 or self.node.max() >= nodes or (np.diff(self.node) < 0).any()):
             raise ProblemRefused("options are listed by node, ascending")
-        if o and (self.fixed.min() < 0 or self.piece_cost.min() < 0) or self.credit < 0:
+        if (o and (self.fixed.min() < 0 or self.piece_cost.min() < 0)) or self.credit < 0:
             raise ProblemRefused("costs are not negative")
         if self.max_shipments is not None and self.max_shipments < 1:
             raise ProblemRefused("max_shipments is at least 1")

@@ -6,343 +6,237 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from models.splitting.assign import CLOSED, FAR, FREE, I64, LEFT_OUT, OPEN, UNDECIDED, flow_cost, fill_relaxed, relaxed_cost
 from models.splitting.bound import first_prices, improve_bound
+from models.splitting.data import CLOSED, FAR, FREE, I64, LEFT_OUT, OPEN, UNDECIDED, Best, Data, Relaxed, State, copy_into
+from models.splitting.exact import exact_cost, local_search
 
 
 @njit(cache=True, nogil=True)
-def exact_cost(
-    slots: I64, k: int, quantity: I64, penalty: I64, cost: I64, most: I64, fixed: I64, node: I64, capacity: I64, tight: I64, share: I64, stock: I64,
-    bound_groups: I64, demand: I64, pieces_per_unit: I64, place: I64, must: I64, cutoff: int, pieces: I64,
-) -> int:  # fmt: skip
-    """Exact cost of shipping from the open slots with the placed groups; ``FAR`` when impossible, or ``cutoff`` and more when not better.
-
-    Groups that compete for capacity or stock (``bound_groups``) follow ``place``; those still undecided go to the cheapest slot that fits,
-    so that the result is then some plan, not the best.
-    """
-    m, shares = quantity.size, stock.shape[0]
-    skip = bound_groups
-    used = np.zeros(fixed.size, np.int64)
-    quick = relaxed_cost(slots, k, quantity, penalty, cost, most, fixed, skip, cutoff, used)
-    if quick >= cutoff:
-        return quick
-    room = np.empty(k, np.int64)
-    shelf = np.empty((shares, k), np.int64)
-    busy = np.zeros(k, np.int64)
-    for j in range(k):
-        room[j] = capacity[node[slots[j]]]
-        for s in range(shares):
-            shelf[s, j] = stock[s, node[slots[j]]]
+def _enter(data: Data, state: State) -> int:
+    """Take the placed groups out of room and stock; the cost they bring, ``FAR`` when they do not fit."""
     base = np.int64(0)
-    home = np.full(m, -1, np.int64)
-    for turn in range(2):
-        for i in range(m):
-            if not skip[i] or (place[i] >= 0) != (turn == 0):
-                continue
-            best, best_j = penalty[i], -1
-            for j in range(k):
-                o = slots[j]
-                if (place[i] >= 0 and o != place[i]) or place[i] == LEFT_OUT or most[o, i] == 0 or room[j] < pieces_per_unit[i]:
-                    continue
-                fits = True
-                for s in range(shares):
-                    fits = fits and shelf[s, j] >= demand[i, s]
-                if fits and cost[o, i] < best:
-                    best, best_j = cost[o, i], j
-            base += best
-            if best_j < 0:
-                if place[i] >= 0:
-                    return FAR
-                continue
-            home[i] = best_j
-            busy[best_j] = 1
-            room[best_j] -= pieces_per_unit[i]
-            for s in range(shares):
-                shelf[s, best_j] -= demand[i, s]
-    need = np.zeros(k, np.int64)
-    for n in range(must.size):
-        if must[n]:
-            found = False
-            for j in range(k):
-                if node[slots[j]] == n:
-                    found = True
-                    need[j] = 1 - busy[j]
-            if not found:
-                return FAR
-    fill_relaxed(slots, k, quantity, cost, most, skip, pieces)
-    total = base
-    if _fits(k, share, shares, room, shelf, need, pieces):
-        for i in range(m):
-            if not skip[i]:
-                left = quantity[i]
-                for j in range(k):
-                    total += pieces[i, j] * cost[slots[j], i]
-                    left -= pieces[i, j]
-                total += left * penalty[i]
-    else:
-        flow = flow_cost(slots, k, quantity, penalty, cost, most, skip, share, shares, room, shelf, need, pieces)
-        if flow >= FAR:
+    copy_into(state.room, data.capacity)
+    for s in range(data.stock.shape[0]):
+        for n in range(data.capacity.size):
+            state.shelf[s, n] = data.stock[s, n]
+    for i in range(data.quantity.size):
+        o = state.place[i]
+        state.skip[i] = 1 if data.group[i] and o != UNDECIDED else 0
+        if not state.skip[i]:
+            continue
+        if o == LEFT_OUT:
+            base += data.penalty[i]
+            continue
+        base += data.cost[o, i]
+        state.room[data.node[o]] -= data.size[i]
+        if state.room[data.node[o]] < 0:
             return FAR
-        total += flow
-    for j in range(k):
-        for i in range(m):
-            if home[i] == j:
-                pieces[i, j] = 1
-            if pieces[i, j] > 0:
-                busy[j] = 1
-        if busy[j]:
-            total += fixed[slots[j]]
-    return total
+        for s in range(data.stock.shape[0]):
+            state.shelf[s, data.node[o]] -= data.demand[i, s]
+            if state.shelf[s, data.node[o]] < 0:
+                return FAR
+    return base
 
 
 @njit(cache=True, nogil=True)
-def _fits(k: int, share: I64, shares: int, room: I64, shelf: I64, need: I64, pieces: I64) -> bool:
-    for j in range(k):
-        load = np.int64(0)
-        for i in range(share.size):
-            load += pieces[i, j]
-        if load > room[j] or (need[j] and load == 0):
-            return False
-        for s in range(shares):
-            drawn = np.int64(0)
-            for i in range(share.size):
-                if share[i] == s:
-                    drawn += pieces[i, j]
-            if drawn > shelf[s, j]:
-                return False
-    return True
+def _spare(data: Data, status: I64, most_shipments: int) -> int:
+    """How many options may still open; −1 when the nodes that must ship cannot. Closes the rest when none may."""
+    opened, missing = np.int64(0), np.int64(0)
+    for n in range(data.must.size):
+        free, present = False, False
+        for o in range(data.first[n], data.first[n + 1]):
+            free = free or status[o] == FREE
+            present = present or status[o] == OPEN
+        opened += present
+        if data.must[n] and not present:
+            missing += 1
+            if not free:
+                return -1
+    if opened + missing > most_shipments:
+        return -1
+    for o in range(status.size):
+        if status[o] == FREE and opened + missing >= most_shipments and not (data.must[data.node[o]] and missing):
+            status[o] = CLOSED
+    return most_shipments - opened
 
 
 @njit(cache=True, nogil=True)
-def local_search(
-    slots: I64, k: int, most_slots: int, status: I64, quantity: I64, penalty: I64, cost: I64, most: I64, fixed: I64, node: I64, skip: I64, must: I64,
-) -> int:  # fmt: skip
-    """Improve a set of open slots by adding, dropping and swapping; changes ``slots``, returns how many there are."""
-    options = fixed.size
-    used = np.zeros(options, np.int64)
-    value = relaxed_cost(slots, k, quantity, penalty, cost, most, fixed, skip, FAR, used)
-    improved = True
-    while improved:
-        improved = False
-        best, best_j, best_o = value, -1, -1
-        for j in range(k + 1):
-            held = slots[j] if j < k else np.int64(-1)
-            if held >= 0 and (status[held] == OPEN or must[node[held]]):
+def _try(data: Data, slots: I64, k: int, place: I64, pieces: I64, best: Best) -> None:
+    """Keep the plan of these slots when it is the best so far."""
+    value = exact_cost(data, slots, k, place, best.value[0], pieces)
+    if value < best.value[0]:
+        best.value[0], best.value[1] = value, k
+        for j in range(k):
+            best.slots[j] = slots[j]
+            for i in range(place.size):
+                best.pieces[i, j] = pieces[i, j]
+
+
+@njit(cache=True, nogil=True)
+def _first_plan(data: Data, state: State, most_shipments: int, slots: I64, pieces: I64, best: Best) -> None:
+    """A good plan to start from, by local search from the nodes that must ship."""
+    k = np.int64(0)
+    for n in range(data.must.size):
+        for o in range(data.first[n], data.first[n + 1]):
+            if data.must[n] and state.status[o] != CLOSED:
+                slots[k] = o
+                k += 1
+                break
+    k = local_search(data, slots, k, most_shipments, state.status, state.skip)
+    _try(data, slots, k, state.place, pieces, best)
+
+
+@njit(cache=True, nogil=True)
+def _fix(data: Data, status: I64, relaxed: Relaxed, bound: int, best: int) -> int:
+    """Close the free options that no better plan can use (reduced-cost fixing); the free option of most worth, −1 when none is left."""
+    branch = -1
+    for n in range(data.must.size):
+        lost = relaxed.worth[relaxed.pick[n]] if relaxed.chosen[n] else np.int64(0)
+        for o in range(data.first[n], data.first[n + 1]):
+            if status[o] != FREE:
                 continue
-            if j == k and k >= most_slots:
-                continue
-            for o in range(-1, options):
-                size = k if j < k else k + 1
-                if o < 0:
-                    if j == k or k == 0:
-                        continue
-                    slots[j] = slots[k - 1]
-                    size = k - 1
-                else:
-                    if status[o] != FREE:
-                        continue
-                    clash = False
-                    for other in range(k):
-                        clash = clash or (other != j and node[slots[other]] == node[o])
-                    if clash or o == held:
-                        continue
-                    slots[j] = o
-                trial = relaxed_cost(slots, size, quantity, penalty, cost, most, fixed, skip, best, used)
-                if trial < best:
-                    best, best_j, best_o = trial, j, o
-            if held >= 0:
-                slots[j] = held
-        if best_j >= 0:
-            improved = True
-            value = best
-            if best_o < 0:
-                slots[best_j] = slots[k - 1]
-                k -= 1
-            else:
-                slots[best_j] = best_o
-                k = max(k, best_j + 1)
+            if bound + lost - relaxed.worth[o] >= best:
+                status[o] = CLOSED
+            elif branch < 0 or relaxed.worth[o] > relaxed.worth[branch]:
+                branch = o
+    return branch
+
+
+@njit(cache=True, nogil=True)
+def _child(data: Data, stack: State, bounds: I64, top: int, state: State, bound: int, o: int) -> None:
+    """Put a copy of the state on the stack, with option ``o`` open and its siblings closed (``o`` −1: as it is)."""
+    copy_into(stack.status[top], state.status)
+    copy_into(stack.place[top], state.place)
+    copy_into(stack.price[top], state.price)
+    bounds[top] = bound
+    if o >= 0:
+        for other in range(data.first[data.node[o]], data.first[data.node[o] + 1]):
+            stack.status[top, other] = CLOSED
+        stack.status[top, o] = OPEN
+
+
+@njit(cache=True, nogil=True)
+def _open_slots(status: I64, slots: I64) -> int:
+    k = np.int64(0)
+    for o in range(status.size):
+        if status[o] == OPEN:
+            slots[k] = o
+            k += 1
     return k
 
 
 @njit(cache=True, nogil=True)
+def _undecided(data: Data, place: I64) -> int:
+    for i in range(place.size):
+        if data.group[i] and place[i] == UNDECIDED:
+            return i
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def _ceiling(data: Data) -> int:
+    """More than any plan costs."""
+    total = np.int64(1)
+    for i in range(data.quantity.size):
+        total += data.quantity[i] * data.penalty[i]
+    for n in range(data.must.size):
+        dearest = np.int64(0)
+        for o in range(data.first[n], data.first[n + 1]):
+            dearest = max(dearest, data.fixed[o])
+        total += dearest
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _visit(
+    data: Data, state: State, relaxed: Relaxed, stack: State, bounds: I64, top: int, bound: int, slots: I64, pieces: I64, best: Best
+) -> int:
+    """Try the plan that the relaxation proposes, then branch; returns the height of the stack."""
+    k = np.int64(0)
+    for n in range(data.must.size):
+        if relaxed.chosen[n]:
+            slots[k] = relaxed.pick[n]
+            k += 1
+    _try(data, slots, k, state.place, pieces, best)
+    if bounds[-1] >= best.value[0]:
+        return top
+    branch = _fix(data, state.status, relaxed, bound, best.value[0])
+    group = _undecided(data, state.place)
+    if group >= 0:
+        _child(data, stack, bounds, top, state, bounds[-1], -1)
+        stack.place[top, group] = LEFT_OUT
+        top += 1
+        for a in range(data.fixed.size):
+            o = data.fixed.size - 1 - a
+            if state.status[o] != CLOSED and data.most[o, group] > 0:
+                _child(data, stack, bounds, top, state, bounds[-1], o)
+                stack.place[top, group] = o
+                top += 1
+        return top
+    if branch < 0:
+        _try(data, slots, _open_slots(state.status, slots), state.place, pieces, best)
+        return top
+    _child(data, stack, bounds, top, state, bounds[-1], -1)
+    stack.status[top, branch] = CLOSED
+    _child(data, stack, bounds, top + 1, state, bounds[-1], branch)
+    return top + 2
+
+
+@njit(cache=True, nogil=True)
 def search(
-    limit: int, cutoff: int, rounds_root: int, rounds: int, most_shipments: int, closed: I64, quantity: I64, penalty: I64, cost: I64, most: I64, fixed: I64, node: I64,
-    first: I64, capacity: I64, tight: I64, share: I64, stock: I64, bound_groups: I64, demand: I64, pieces_per_unit: I64, must: I64, prices: I64,
-    best_slots: I64, best_pieces: I64, out: I64,
-) -> None:  # fmt: skip
-    """Find the cheapest plan below ``cutoff``.
+    data: Data, limit: int, rounds_root: int, rounds: int, most_shipments: int, closed: I64, prices: I64, best: Best
+) -> tuple[int, int]:
+    """Find the cheapest plan below ``best.value[0]``.
 
     Args:
+        data: the problem.
         limit: most search nodes.
+        rounds_root: steps for the bound at the root.
+        rounds: steps for the bound elsewhere.
+        most_shipments: most options that may open.
+        closed: −1 for options that may not, (o,).
         prices: prices to start from when ``prices[0] >= 0``; becomes those of the root.
-        best_slots: result, the options of the best plan, (nodes,).
-        best_pieces: result, (m, nodes) beside ``best_slots``.
-        out: result: best cost (``cutoff`` when none is better), number of slots, lower bound, search nodes, 1 when proven.
+        best: the plan found; its value stays as it was when none is better.
+
+    Returns:
+        A lower bound on every plan that is not in ``best`` (its own cost when proven), and the search nodes explored.
     """
-    m, options, nodes, shares = quantity.size, fixed.size, first.size - 1, stock.shape[0]
-    groups = 0
+    m, options, nodes, shares = data.quantity.size, data.fixed.size, data.must.size, data.stock.shape[0]
+    groups = np.int64(0)
     for i in range(m):
-        groups += bound_groups[i]
-    depth = options + 2 + (groups + 1) * (options + 2)
-    stack_status = np.empty((depth, options), np.int64)
-    stack_place = np.empty((depth, m), np.int64)
-    stack_price = np.empty((depth, m), np.int64)
-    stack_bound = np.empty(depth, np.int64)
-    status = closed.copy()
-    place = np.full(m, UNDECIDED, np.int64)
-    price = prices.copy()
+        groups += data.group[i]
+    depth = (groups + 1) * (options + 2) + 2
+    stack = State(np.empty((depth, options), np.int64), np.empty((depth, m), np.int64), np.empty((depth, m), np.int64),
+                  np.empty((0, 0), np.int64), np.empty((0, 0), np.int64), np.empty((0, 0), np.int64))  # fmt: skip
+    bounds = np.empty(depth + 1, np.int64)
+    state = State(closed.copy(), np.full(m, UNDECIDED, np.int64), prices.copy(), np.zeros(m, np.int64), np.empty(nodes, np.int64),
+                  np.empty((shares, nodes), np.int64))  # fmt: skip
     if prices[0] < 0:
-        first_prices(quantity, penalty, cost, most, fixed, price)
-    worth = np.zeros(options, np.int64)
-    pick = np.zeros(nodes, np.int64)
-    chosen = np.zeros(nodes, np.int64)
-    skip = np.zeros(m, np.int64)
-    room = np.empty(nodes, np.int64)
-    shelf = np.empty((shares, nodes), np.int64)
-    slots = np.zeros(nodes + 1, np.int64)
-    pieces = np.zeros((m, nodes + 1), np.int64)
-    best, count, explored = cutoff, 0, 0
-    reach = np.int64(1)
-    for i in range(m):
-        reach += quantity[i] * penalty[i]
-    for n in range(nodes):
-        reach += fixed[first[n] : first[n + 1]].max()
-    stack_status[0], stack_place[0], stack_price[0], stack_bound[0] = status, place, price, -FAR
-    top = 1
+        first_prices(data, state.price)
+    relaxed = Relaxed(np.zeros(options, np.int64), np.zeros(nodes, np.int64), np.zeros(nodes, np.int64), np.zeros((options, m), np.int64))
+    slots, pieces = np.zeros(nodes + 1, np.int64), np.zeros((m, nodes + 1), np.int64)
+    ceiling, explored, top = _ceiling(data), np.int64(0), np.int64(1)
+    _child(data, stack, bounds, 0, state, -FAR, -1)
     while top > 0 and explored < limit:
         top -= 1
-        bound = stack_bound[top]
-        if bound >= best:
+        if bounds[top] >= best.value[0]:
             continue
-        status[:], place[:], price[:] = stack_status[top], stack_place[top], stack_price[top]
+        copy_into(state.status, stack.status[top])
+        copy_into(state.place, stack.place[top])
+        copy_into(state.price, stack.price[top])
         explored += 1
-        base, opened, missing = np.int64(0), 0, 0
-        room[:], shelf[:] = capacity, stock
-        feasible = True
-        for i in range(m):
-            skip[i] = 0
-            if bound_groups[i] and place[i] != UNDECIDED:
-                skip[i] = 1
-                if place[i] == LEFT_OUT:
-                    base += penalty[i]
-                else:
-                    n = node[place[i]]
-                    base += cost[place[i], i]
-                    room[n] -= pieces_per_unit[i]
-                    feasible = feasible and room[n] >= 0
-                    for s in range(shares):
-                        shelf[s, n] -= demand[i, s]
-                        feasible = feasible and shelf[s, n] >= 0
-        for o in range(options):
-            opened += status[o] == OPEN
-        for n in range(nodes):
-            if must[n]:
-                possible, present = False, False
-                for o in range(first[n], first[n + 1]):
-                    possible = possible or status[o] != CLOSED
-                    present = present or status[o] == OPEN
-                feasible = feasible and possible
-                missing += not present
-        if not feasible or opened + missing > most_shipments:
+        base, spare = _enter(data, state), _spare(data, state.status, most_shipments)
+        if base >= FAR or spare < 0:
             continue
-        if opened == most_shipments:
-            for o in range(options):
-                if status[o] == FREE:
-                    status[o] = CLOSED
-        turns = rounds_root if explored == 1 else rounds
         if explored == 1:
-            k = 0
-            for n in range(nodes):
-                if must[n]:
-                    for o in range(first[n], first[n + 1]):
-                        if status[o] != CLOSED:
-                            slots[k] = o
-                            k += 1
-                            break
-            if k <= most_shipments:
-                k = local_search(slots, k, most_shipments, status, quantity, penalty, cost, most, fixed, node, skip, must)
-                value = exact_cost(slots, k, quantity, penalty, cost, most, fixed, node, capacity, tight, share, stock, bound_groups, demand,
-                                   pieces_per_unit, place, must, best, pieces)  # fmt: skip
-                if value < best:
-                    best, count = value, k
-                    best_slots[:k] = slots[:k]
-                    best_pieces[:, :k] = pieces[:, :k]
-        own = improve_bound(turns, min(best, reach), base, most_shipments - opened, price, status, first, quantity, penalty, cost, most, fixed, skip,
-                                         pieces_per_unit, room, tight, share, shelf, must, worth, pick, chosen)  # fmt: skip
-        bound = max(bound, own)
+            _first_plan(data, state, most_shipments, slots, pieces, best)
+        own = improve_bound(data, state, base, spare, rounds_root if explored == 1 else rounds, min(best.value[0], ceiling), relaxed)
         if explored == 1:
-            prices[:] = price
-        if bound >= best:
-            continue
-        k = 0
-        for n in range(nodes):
-            if chosen[n]:
-                slots[k] = pick[n]
-                k += 1
-        value = exact_cost(slots, k, quantity, penalty, cost, most, fixed, node, capacity, tight, share, stock, bound_groups, demand, pieces_per_unit,
-                           place, must, best, pieces)  # fmt: skip
-        if value < best:
-            best, count = value, k
-            best_slots[:k] = slots[:k]
-            best_pieces[:, :k] = pieces[:, :k]
-        if bound >= best:
-            continue
-        free = 0
-        for n in range(nodes):
-            for o in range(first[n], first[n + 1]):
-                if status[o] != FREE:
-                    continue
-                loss = worth[pick[n]] if chosen[n] else np.int64(0)
-                if own + loss - worth[o] >= best and most_shipments >= nodes:
-                    status[o] = CLOSED
-                else:
-                    free += 1
-        group = -1
-        for i in range(m):
-            if bound_groups[i] and place[i] == UNDECIDED:
-                group = i
-                break
-        if group >= 0:
-            stack_status[top], stack_place[top], stack_price[top], stack_bound[top] = status, place, price, bound
-            stack_place[top, group] = LEFT_OUT
-            top += 1
-            for a in range(options):
-                o = options - 1 - a
-                if status[o] == CLOSED or most[o, group] == 0:
-                    continue
-                stack_status[top], stack_place[top], stack_price[top], stack_bound[top] = status, place, price, bound
-                stack_place[top, group] = o
-                for other in range(first[node[o]], first[node[o] + 1]):
-                    stack_status[top, other] = CLOSED
-                stack_status[top, o] = OPEN
-                top += 1
-            continue
-        if free == 0:
-            k = 0
-            for o in range(options):
-                if status[o] == OPEN:
-                    slots[k] = o
-                    k += 1
-            value = exact_cost(slots, k, quantity, penalty, cost, most, fixed, node, capacity, tight, share, stock, bound_groups, demand,
-                               pieces_per_unit, place, must, best, pieces)  # fmt: skip
-            if value < best:
-                best, count = value, k
-                best_slots[:k] = slots[:k]
-                best_pieces[:, :k] = pieces[:, :k]
-            continue
-        branch = -1
-        for o in range(options):
-            if status[o] == FREE and (branch < 0 or worth[o] > worth[branch]):
-                branch = o
-        stack_status[top], stack_place[top], stack_price[top], stack_bound[top] = status, place, price, bound
-        stack_status[top, branch] = CLOSED
-        top += 1
-        stack_status[top], stack_place[top], stack_price[top], stack_bound[top] = status, place, price, bound
-        for other in range(first[node[branch]], first[node[branch] + 1]):
-            stack_status[top, other] = CLOSED
-        stack_status[top, branch] = OPEN
-        top += 1
-    lower = best
+            copy_into(prices, state.price)
+        bounds[-1] = max(bounds[top], own)
+        if bounds[-1] < best.value[0]:
+            top = _visit(data, state, relaxed, stack, bounds, top, own, slots, pieces, best)
+    lower = best.value[0]
     for a in range(top):
-        lower = min(lower, stack_bound[a])
-    out[0], out[1], out[2], out[3], out[4] = best, count, lower, explored, 1 if lower >= best else 0
+        lower = min(lower, bounds[a])
+    return lower, explored

@@ -1,0 +1,324 @@
+"""From an order and its network to the exact shipment plan: the splitting problem in the OMS's words.
+
+Every amount is a whole number of millionths before the optimiser sees it, so the cost ledger of the plan adds up exactly. Lateness is the
+predicted probability that a shipment is late times the policy's price of a late shipment; carbon its weight times the lane's emissions times
+the policy's price; the split penalty counts every shipment after the first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from feature_store.network import Network, Node, Rate
+from feature_store.network_request import Loc, NetworkRefused
+from feature_store.order import Identifier, Line, Moment, Order, Strict
+from feature_store.times import DAY, HOUR, Millis
+from models.splitting import Plan, Problem, ProblemRefused
+
+I64 = NDArray[np.int64]
+Weight = Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)]
+
+
+class Constraints(Strict):
+    """Hard constraints of one request; nothing overrides them."""
+
+    max_shipments: Annotated[int, Field(ge=1, le=1_000)] | None = None
+    deliver_by: Moment | None = None
+    forbid_nodes: tuple[Identifier, ...] = Field(default=(), max_length=1_000)
+    require_nodes: tuple[Identifier, ...] = Field(default=(), max_length=1_000, description="Nodes that have to ship at least one piece.")
+
+
+class Weights(Strict):
+    """Multiply the policy's money rates term by term; 0 switches a term off."""
+
+    cost: Weight = 1.0
+    lateness: Weight = 1.0
+    carbon: Weight = 1.0
+    split: Weight = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRisk:
+    """What is predicted for one lane.
+
+    Attributes:
+        p_late: probability that a shipment on it is late.
+        transit_p50_h: hours from hand-over to delivery that half of the shipments keep; ``None`` for the carrier's plan.
+        transit_p90_h: hours that nine in ten keep; ``None`` for the plan times :attr:`Prices.p90_factor`.
+    """
+
+    p_late: float
+    transit_p50_h: float | None = None
+    transit_p90_h: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """The policy's money rates, millionths of the currency.
+
+    Attributes:
+        late_shipment: for a shipment that is certainly late.
+        carbon_per_kg: for a kilogram CO₂e.
+        split: for each shipment after the first.
+        max_shipments: limit where the request sets none.
+        unknown_weight_g: weight of a piece whose weight nobody told.
+        p90_factor: transit at p90 as a multiple of the carrier's plan where nothing is predicted.
+    """
+
+    late_shipment: int
+    carbon_per_kg: int
+    split: int
+    max_shipments: int | None = None
+    unknown_weight_g: float = 500.0
+    p90_factor: float = 1.5
+
+
+class Rule(StrEnum):
+    """The hard constraints that can be lifted one by one to see which of them stands in the way."""
+
+    NODE_CLOSED = "NODE_CLOSED"
+    FORBIDDEN = "FORBIDDEN"
+    DELIVER_BY = "DELIVER_BY"
+    TEMP_CLASS = "TEMP_CLASS"
+    PINNED_NODE = "PINNED_NODE"
+    SHIP_TOGETHER = "SHIP_TOGETHER"
+    CAPACITY = "CAPACITY"
+    MAX_SHIPMENTS = "MAX_SHIPMENTS"
+    REQUIRED_NODE = "REQUIRED_NODE"
+
+
+@dataclass(frozen=True)
+class Sourcing:
+    """An order's splitting problem with everything that explains it. Arrays are by line (m), lane (o), node (n), SKU (s).
+
+    Attributes:
+        lanes: one for each option, by (node id, service).
+        ready_at: when each node would hand the order over, (n,).
+        arrival: planned p50 and p90 arrival by lane, Millis, (o, 2).
+        piece_micros: carriage of one piece before weights, (m, o).
+        piece_co2e_g: emissions of one piece, float64 (m, o).
+        term_fixed: the fixed part of each weighted term by lane (cost, lateness, split), (3, o).
+        term_piece: the part per piece of each weighted term (cost, carbon), (2, m, o).
+        blocked: for each rule that speaks of lines and lanes, what it forbids, (m, o).
+    """
+
+    order: Order
+    network: Network
+    constraints: Constraints
+    decided_at: Millis
+    nodes: tuple[Node, ...]
+    lanes: tuple[Rate, ...]
+    risks: tuple[LaneRisk, ...]
+    ready_at: tuple[Millis, ...]
+    arrival: I64
+    piece_micros: I64
+    piece_co2e_g: NDArray[np.float64]
+    term_fixed: I64
+    term_piece: I64
+    blocked: Mapping[Rule, NDArray[np.bool_]]
+    held_back: I64
+    problem: Problem
+
+    @cached_property
+    def node_index(self) -> Mapping[str, int]:
+        """Position of each node by its id."""
+        return {node.node_id: index for index, node in enumerate(self.nodes)}
+
+    def active_rules(self) -> tuple[Rule, ...]:
+        """The rules that forbid anything at all here, in the order in which they are tried."""
+        active = [rule for rule, blocked in self.blocked.items() if blocked.any()]
+        if self.problem.groups:
+            active.append(Rule.SHIP_TOGETHER)
+        if (self.problem.capacity >= 0).any():
+            active.append(Rule.CAPACITY)
+        if self.problem.max_shipments is not None:
+            active.append(Rule.MAX_SHIPMENTS)
+        if self.problem.must:
+            active.append(Rule.REQUIRED_NODE)
+        return tuple(active)
+
+    def without(self, rules: Iterable[Rule]) -> Problem:
+        """The problem with these rules lifted."""
+        lifted = set(rules)
+        allowed = np.ones(self.problem.allowed.shape, dtype=np.bool_)
+        for rule, blocked in self.blocked.items():
+            if rule not in lifted:
+                allowed &= ~blocked
+        return replace(
+            self.problem,
+            allowed=allowed,
+            groups=() if Rule.SHIP_TOGETHER in lifted else self.problem.groups,
+            capacity=np.full_like(self.problem.capacity, -1) if Rule.CAPACITY in lifted else self.problem.capacity,
+            max_shipments=None if Rule.MAX_SHIPMENTS in lifted else self.problem.max_shipments,
+            must=() if Rule.REQUIRED_NODE in lifted else self.problem.must,
+        )
+
+    def terms(self, plan: Plan) -> dict[str, int]:
+        """The weighted terms of the objective, millionths; their sum is ``plan.cost``."""
+        used = list(plan.options)
+        fixed = self.term_fixed[:, used].sum(axis=1)
+        piece = (self.term_piece * plan.pieces).sum(axis=(1, 2))
+        return {
+            "cost": int(fixed[0] + piece[0]),
+            "lateness": int(fixed[1]),
+            "carbon": int(piece[1]),
+            "split": int(fixed[2]) - (self.problem.credit if used else 0),
+        }
+
+    def last_arrival(self, plan: Plan) -> Millis:
+        """When half of the time the plan's last shipment has arrived; 0 when nothing ships."""
+        return max((int(self.arrival[o, 0]) for o in plan.options), default=0)
+
+    def co2e_g(self, plan: Plan) -> float:
+        """Emissions of the plan."""
+        return float((self.piece_co2e_g * plan.pieces).sum())
+
+
+def check_nodes(order: Order, network: Network, constraints: Constraints) -> None:
+    """Refuse nodes that nobody knows, and a node that is both forbidden and required.
+
+    Raises:
+        NetworkRefused: with the place of each in the request.
+    """
+    errors: list[tuple[Loc, str]] = []
+    known = network.node
+    for name, listed in (("forbid_nodes", constraints.forbid_nodes), ("require_nodes", constraints.require_nodes)):
+        errors += [(("constraints", name, i), f"node {node!r} is unknown") for i, node in enumerate(listed) if node not in known]
+    both = set(constraints.forbid_nodes) & set(constraints.require_nodes)
+    errors += [
+        (("constraints", "require_nodes", i), f"node {n!r} is forbidden too") for i, n in enumerate(constraints.require_nodes) if n in both
+    ]
+    for i, line in enumerate(order.lines):
+        if line.pinned_node is not None and line.pinned_node not in known:
+            errors.append((("order", "lines", i, "pinned_node"), f"node {line.pinned_node!r} is unknown"))
+    if errors:
+        raise NetworkRefused(errors)
+
+
+def ready_at(node: Node, decided_at: Millis) -> Millis:
+    """When the node hands the order over: what is ordered up to a cut-off leaves at that cut-off, or when it is processed if that is later."""
+    processed = decided_at + round(node.processing_h * HOUR)
+    if node.cutoff_at is None:
+        return processed
+    missed = max(0, -(-(decided_at - node.cutoff_at) // DAY))
+    return max(processed, node.cutoff_at + missed * DAY)
+
+
+def build_problem(
+    order: Order,
+    network: Network,
+    risks: Mapping[tuple[str, str], LaneRisk],
+    constraints: Constraints,
+    weights: Weights,
+    prices: Prices,
+    decided_at: Millis,
+) -> Sourcing:
+    """Everything that the optimiser needs to know of this order.
+
+    Args:
+        risks: by (node id, service); a lane that is missing here is taken as never late and on plan.
+
+    Raises:
+        NetworkRefused: an unknown node, or one both forbidden and required.
+        ProblemRefused: amounts too large to be added exactly.
+    """
+    check_nodes(order, network, constraints)
+    nodes = tuple(sorted(network.nodes, key=lambda node: node.node_id))
+    index = {node.node_id: n for n, node in enumerate(nodes)}
+    lanes = network.lanes(order.ship_to.region)
+    at = np.array([index[lane.node_id] for lane in lanes], dtype=np.int64)
+    known = tuple(risks.get((lane.node_id, lane.service), LaneRisk(0.0)) for lane in lanes)
+    ready = tuple(ready_at(node, decided_at) for node in nodes)
+    arrival = np.array(
+        [_arrival(lane, risk, ready[n], prices) for lane, risk, n in zip(lanes, known, at, strict=True)], dtype=np.int64
+    ).reshape(-1, 2)
+    skus = list(dict.fromkeys(line.sku for line in order.lines))
+    stock, held_back = _stock(network, index, skus)
+    blocked = _blocked(order, nodes, at, arrival, constraints)
+    weight_g = np.array([prices.unknown_weight_g if line.weight_g is None else line.weight_g for line in order.lines])
+    per_kg = np.array([lane.per_kg_micros for lane in lanes], dtype=np.float64)
+    co2e_g = weight_g[:, None] * np.array([lane.co2e_g_per_kg for lane in lanes])[None, :] / 1000.0
+    carriage = _whole(weight_g[:, None] * per_kg[None, :] / 1000.0)
+    term_piece = np.stack([_whole(carriage * weights.cost), _whole(co2e_g * (prices.carbon_per_kg / 1000.0 * weights.carbon))])
+    own = np.array([lane.fixed_micros + nodes[n].processing_cost_micros for lane, n in zip(lanes, at, strict=True)], dtype=np.float64)
+    late = np.array([risk.p_late for risk in known]) * (prices.late_shipment * weights.lateness)
+    split = int(_whole(np.array([prices.split * weights.split]))[0])
+    term_fixed = np.stack([_whole(own * weights.cost), _whole(late), np.full(len(lanes), split, dtype=np.int64)])
+    allowed = np.ones((len(order.lines), len(lanes)), dtype=np.bool_)
+    for mask in blocked.values():
+        allowed &= ~mask
+    groups: dict[str, list[int]] = {}
+    for i, line in enumerate(order.lines):
+        if line.ship_together_group is not None:
+            groups.setdefault(line.ship_together_group, []).append(i)
+    problem = Problem(
+        quantity=np.array([line.qty for line in order.lines], dtype=np.int64),
+        sku=np.array([skus.index(line.sku) for line in order.lines], dtype=np.int64),
+        piece_cost=term_piece.sum(axis=0),
+        allowed=allowed,
+        node=at,
+        fixed=term_fixed.sum(axis=0),
+        stock=stock,
+        capacity=np.array([-1 if node.capacity_left is None else node.capacity_left for node in nodes], dtype=np.int64),
+        groups=tuple(tuple(group) for group in groups.values()),
+        must=tuple(sorted({index[node] for node in constraints.require_nodes})),
+        max_shipments=constraints.max_shipments if constraints.max_shipments is not None else prices.max_shipments,
+        credit=split,
+    )
+    return Sourcing(
+        order, network, constraints, decided_at, nodes, lanes, known, ready, arrival, carriage, co2e_g, term_fixed, term_piece, blocked, held_back, problem
+    )  # fmt: skip
+
+
+def _arrival(lane: Rate, risk: LaneRisk, ready: Millis, prices: Prices) -> tuple[Millis, Millis]:
+    planned = lane.transit_days * 24.0
+    p50 = planned if risk.transit_p50_h is None else risk.transit_p50_h
+    p90 = max(p50, planned * prices.p90_factor) if risk.transit_p90_h is None else max(p50, risk.transit_p90_h)
+    return ready + round(p50 * HOUR), ready + round(p90 * HOUR)
+
+
+def _stock(network: Network, index: Mapping[str, int], skus: Sequence[str]) -> tuple[I64, I64]:
+    """Usable pieces and those held back as safety stock, by node and SKU."""
+    usable, held = np.zeros((len(index), len(skus)), dtype=np.int64), np.zeros((len(index), len(skus)), dtype=np.int64)
+    column = {sku: s for s, sku in enumerate(skus)}
+    for item in network.stock:
+        n, s = index.get(item.node_id), column.get(item.sku)
+        if n is not None and s is not None:
+            usable[n, s] = item.usable
+            held[n, s] = max(0, item.available) - item.usable
+    return usable, held
+
+
+def _blocked(order: Order, nodes: Sequence[Node], at: I64, arrival: I64, constraints: Constraints) -> dict[Rule, NDArray[np.bool_]]:
+    lines, forbidden = order.lines, set(constraints.forbid_nodes)
+    shape = (len(lines), at.size)
+
+    def by_lane(flags: Iterable[bool]) -> NDArray[np.bool_]:
+        return np.broadcast_to(np.array(list(flags), dtype=np.bool_)[None, :], shape)
+
+    def by_line_and_node(test: Callable[[Line, Node], bool]) -> NDArray[np.bool_]:
+        return np.array([[test(line, node) for node in nodes] for line in lines], dtype=np.bool_).reshape(len(lines), len(nodes))[:, at]
+
+    deadline = math.inf if constraints.deliver_by is None else constraints.deliver_by
+    return {
+        Rule.NODE_CLOSED: by_lane(not nodes[n].ships for n in at),
+        Rule.FORBIDDEN: by_lane(nodes[n].node_id in forbidden for n in at),
+        Rule.DELIVER_BY: by_lane(bool(p90 > deadline) for p90 in arrival[:, 1]),
+        Rule.TEMP_CLASS: by_line_and_node(lambda line, node: not node.handles(line.temp_class)),
+        Rule.PINNED_NODE: by_line_and_node(lambda line, node: line.pinned_node not in {None, node.node_id}),
+    }
+
+
+def _whole(values: NDArray[Any]) -> I64:
+    if values.size and not np.abs(values).max() < 2.0**52:
+        raise ProblemRefused("the order's weights and rates are too large to be added exactly")
+    return np.rint(values).astype(np.int64)
