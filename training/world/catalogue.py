@@ -154,7 +154,7 @@ def make_catalogue(config: WorldConfig, calendar: Calendar) -> Catalogue:
     candidates = np.flatnonzero(np.isin(category, (0, 1, 2, 7)) & ~imported & ~presale)
     days = np.arange(9, calendar.days, 12)[: len(candidates) // 2]
     launch_day[rng.choice(candidates, len(days), replace=False)] = days
-    popularity = 1.0 / (1.0 + rng.permutation(SKUS)) ** 0.7 * np.where(presale, 0.8, 1.0)
+    popularity = np.asarray((1.0 + rng.permutation(SKUS)) ** -0.7 * np.where(presale, 0.8, 1.0), dtype=np.float64)
     keeps = rng.random((len(NODES), SKUS)) < np.array([0.35 if n.kind == "store" else 0.65 for n in NODES])[:, None]
     keeps &= ~chilled | np.array([n.chilled for n in NODES])[:, None]
     keeps &= ~bulky | np.array([n.bulky for n in NODES])[:, None]

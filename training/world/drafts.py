@@ -106,7 +106,7 @@ class DayDrawer:
         groups = []
         for author in authors:
             rows = slice(at, at + author.orders)
-            self._laid_out(day, rng, drafts, evidence, rows, author)
+            evidence[rows] += self._laid_out(day, rng, drafts, rows, author=author)
             groups.append(rows)
             at = rows.stop
         self._signals(rng, drafts, evidence)
@@ -119,10 +119,13 @@ class DayDrawer:
         return drafts
 
     def _blank(self, n: int) -> Drafts:
-        zeros = [np.zeros(n, dtype=np.int64) for _ in range(9)]
+        def zeros() -> Ints:
+            return np.zeros(n, dtype=np.int64)
+
         return Drafts(
-            *zeros[:6], np.zeros(n, dtype=np.bool_), *zeros[6:9], np.full((n, MAX_LINES), -1), np.ones((n, MAX_LINES), dtype=np.int64),
-            np.zeros(n, dtype=np.bool_), np.zeros(n),
+            placed_at=zeros(), account=zeros(), scene=zeros(), device=zeros(), address=zeros(), ip=zeros(), mismatch=np.zeros(n, dtype=np.bool_),
+            service=zeros(), declines=zeros(), foreign=zeros(), skus=np.full((n, MAX_LINES), -1), pieces=np.ones((n, MAX_LINES), dtype=np.int64),
+            fraud=np.zeros(n, dtype=np.bool_), p_fraud=np.zeros(n),
         )  # fmt: skip
 
     def _ordinary(self, day: int, rng: np.random.Generator, drafts: Drafts, rows: slice) -> None:
@@ -156,7 +159,7 @@ class DayDrawer:
         phone = moved | ((drafts.scene[rows] == Scene.ORDINARY) & (rng.random(n) < NEW_PHONE_SHARE))
         np.add.at(people.device, account[phone], 1)
         np.add.at(people.address, account[moved], 1)
-        foreign = foreign_serial(self._serial + np.arange(n))
+        foreign = foreign_serial(np.arange(self._serial, self._serial + n, dtype=np.int64))
         gift = (drafts.scene[rows] == Scene.ORDINARY) & (rng.random(n) < GIFT_SHARE)
         mobile = rng.random(n) < MOBILE_SHARE
         drafts.device[rows] = np.where(changed & fraud, foreign, device_serial(account, people.device[account]))
@@ -165,12 +168,12 @@ class DayDrawer:
         drafts.ip[rows] = np.where(mobile, rng.integers(0, MOBILE_NETWORKS, n), home)
         self._serial += n
 
-    def _laid_out(self, day: int, rng: np.random.Generator, drafts: Drafts, evidence: Floats, rows: slice, author: Author) -> None:
-        """The orders of one author, one account each; what is known of the author counts from the first order on."""
+    def _laid_out(self, day: int, rng: np.random.Generator, drafts: Drafts, rows: slice, *, author: Author) -> Floats:
+        """The orders of one author, one account each; returns what each adds to the evidence, the first also what is known of the author."""
         people, signals, n = self._people, SIGNALS[author.scene], author.orders
         assert signals.age_d is not None
         assert signals.same_device is not None
-        account = np.arange(author.first_account, author.first_account + n)
+        account = np.arange(author.first_account, author.first_account + n, dtype=np.int64)
         gaps = np.concatenate([[0.0], np.cumsum(rng.exponential(signals.gap_s, n - 1))]) * SECOND
         end = self._calendar.start_of(day + 1) - 10 * SECOND + 100 * np.arange(n)
         drafts.placed_at[rows] = np.minimum(author.start + gaps.astype(np.int64) + 100 * np.arange(n), end)
@@ -193,7 +196,7 @@ class DayDrawer:
             drafts.declines[rows.start], drafts.foreign[rows.start], more = draw_testing(rng, author.fraud)
             said[0] += more
         drafts.skus[rows, 0] = author.sku
-        evidence[rows] += said
+        return said
 
     def _signals(self, rng: np.random.Generator, drafts: Drafts, evidence: Floats) -> None:
         """Billing address, express and declined payments."""

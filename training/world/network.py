@@ -77,7 +77,7 @@ NODES: tuple[NodeSpec, ...] = (
 )
 """Twelve nodes over five regions."""
 
-REGIME_H: Floats = np.array([0.0, 9.0, 24.0])
+REGIME_H: Floats = np.array([0.0, 6.0, 18.0])
 """Hidden state of a carrier in a region, smooth, strained, jammed: hours it adds."""
 REGIME_STEP: Floats = np.array([[0.965, 0.030, 0.005], [0.110, 0.850, 0.040], [0.040, 0.140, 0.820]])
 REGIME_REST: Floats = np.array([0.727, 0.207, 0.066])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,7 +16,7 @@ from training.world.scenes import MAX_ORDERS, SIGNALS, Scene, prior_of
 from training.world.values import Floats, Ints, WorldConfig, pick, rng_of
 
 SEGMENTS: tuple[str, ...] = ("bronze", "silver", "gold", "platinum")
-RETURN_HABIT: Floats = np.array([0.006, 0.028, 0.11, 0.36])
+RETURN_HABIT: Floats = np.array([0.004, 0.020, 0.09, 0.34])
 """Hidden habits of customers: chance of returning a usual order."""
 RETURN_HABIT_SHARE: Floats = np.array([0.60, 0.27, 0.095, 0.035])
 NEW_SHARE = 0.09
@@ -82,44 +85,63 @@ class People:
         return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def device_serial(account: int, version: int) -> int:
-    """Serial of the ``version``-th device of an account."""
+Serial = TypeVar("Serial", int, Ints)
+
+
+def device_serial(account: Serial, version: Serial) -> Serial:
+    """Serial of the ``version``-th device, or address, of an account."""
     return account * _DEVICES_PER_CUSTOMER + version % _DEVICES_PER_CUSTOMER
 
 
-def foreign_serial(serial: int) -> int:
+def foreign_serial(serial: Serial) -> Serial:
     """Serial of a device, address, card or network that belongs to no regular account."""
     return _FOREIGN + serial
 
 
-def _authors_of_day(
-    calendar: Calendar, launches: dict[int, int], day: int, orders: int, rng: np.random.Generator, first_account: int, serial: int
-) -> list[Author]:
-    """Draw the day's authors of scenes with several orders or young accounts."""
-    found: list[Author] = []
-    rates = {Scene.CARD_TESTING: 0.0052, Scene.SHARED_ADDRESS: 0.0034, Scene.LAUNCH: 0.11 if day in launches else 0.0}
-    budget = orders // 2
-    for scene, rate in rates.items():
-        signals = SIGNALS[scene]
-        for _ in range(int(rng.poisson(orders * rate))):
-            fraud = bool(rng.random() < prior_of(scene, float(calendar.progress[day])))
-            count = int(min(rng.geometric(1.0 - signals.goes_on[fraud]), MAX_ORDERS, budget))
-            if count < 1:
-                break
-            budget -= count
-            hour = 10.0 + rng.exponential(0.6) if scene is Scene.LAUNCH else rng.uniform(7.0, 23.0)
-            start = calendar.start_of(day) + int(min(hour, 23.0) * HOUR)
-            found.append(Author(scene, fraud, start, first_account, count, serial, launches.get(day, -1) if scene is Scene.LAUNCH else -1))
-            first_account += count
-            serial += 1
-    return found
+class _Casting:
+    """Lays out the authors of scenes day by day, and the accounts that they use."""
+
+    RATES: Mapping[Scene, float] = MappingProxyType({Scene.CARD_TESTING: 0.0052, Scene.SHARED_ADDRESS: 0.0034, Scene.LAUNCH: 0.11})
+    """Authors per order of the day; launches on their day only."""
+
+    def __init__(self, calendar: Calendar, launches: dict[int, int], rng: np.random.Generator, first_account: int) -> None:
+        self._calendar, self._launches, self._rng = calendar, launches, rng
+        self.next_account, self._serial = first_account, 0
+
+    def authors(self, day: int, orders: int) -> tuple[Author, ...]:
+        """The authors of ``day``, with at most half of its ``orders``."""
+        found: list[Author] = []
+        budget = orders // 2
+        for scene, rate in self.RATES.items():
+            if scene is Scene.LAUNCH and day not in self._launches:
+                continue
+            for _ in range(int(self._rng.poisson(orders * rate))):
+                author = self._author(scene, day, budget)
+                if author is None:
+                    break
+                budget -= author.orders
+                found.append(author)
+        return tuple(found)
+
+    def _author(self, scene: Scene, day: int, budget: int) -> Author | None:
+        rng = self._rng
+        fraud = bool(rng.random() < prior_of(scene, float(self._calendar.progress[day])))
+        count = int(min(rng.geometric(1.0 - SIGNALS[scene].goes_on[fraud]), MAX_ORDERS, budget))
+        if count < 1:
+            return None
+        hour = 10.0 + rng.exponential(0.6) if scene is Scene.LAUNCH else rng.uniform(7.0, 23.0)
+        start = self._calendar.start_of(day) + int(min(hour, 23.0) * HOUR)
+        sku = self._launches[day] if scene is Scene.LAUNCH else -1
+        author = Author(scene, fraud, start, self.next_account, count, self._serial, sku)
+        self.next_account += count
+        self._serial += 1
+        return author
 
 
 def make_people(config: WorldConfig, calendar: Calendar, launches: dict[int, int]) -> tuple[People, Plan]:
     """All accounts of a world and the plan of its days.
 
-    Args:
-        launches: for days on which a limited SKU goes on sale, which.
+    ``launches`` tells for days on which a limited SKU goes on sale, which.
     """
     rng = rng_of(config.seed, 4)
     orders = rng.multinomial(config.orders, calendar.volume / calendar.volume.sum()).astype(np.int64)
@@ -130,7 +152,7 @@ def make_people(config: WorldConfig, calendar: Calendar, launches: dict[int, int
     registered[:known] = calendar.midnight - (DAY * (2.0 + rng.exponential(420.0, known))).astype(np.int64)
     first_orders: list[tuple[tuple[int, Millis], ...]] = []
     authors: list[tuple[Author, ...]] = []
-    at, account, serial = known, regulars, 0
+    at, casting = known, _Casting(calendar, launches, rng, regulars)
     for day in range(calendar.days):
         hours = pick(rng, np.cumsum(calendar.hours(day)), int(fresh[day])) * HOUR + rng.integers(0, HOUR, fresh[day])
         gaps = np.minimum(rng.exponential(40 * MINUTE, fresh[day]) + MINUTE, 12 * HOUR).astype(np.int64)
@@ -138,11 +160,8 @@ def make_people(config: WorldConfig, calendar: Calendar, launches: dict[int, int
         registered[at : at + len(moments)] = moments - gaps
         first_orders.append(tuple((at + i, int(m)) for i, m in enumerate(moments)))
         at += len(moments)
-        found = _authors_of_day(calendar, launches, day, int(orders[day]) - len(moments), rng, account, serial)
-        authors.append(tuple(found))
-        account += sum(author.orders for author in found)
-        serial += len(found)
-    people = _make_accounts(rng, regulars, account, registered, authors)
+        authors.append(casting.authors(day, int(orders[day]) - len(moments)))
+    people = _make_accounts(rng, regulars, casting.next_account, registered, authors)
     return people, Plan(orders, tuple(first_orders), tuple(authors))
 
 

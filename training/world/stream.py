@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from feature_store.events import Event
 from feature_store.times import Millis
+from training.world.aftermath import Aftermath
 from training.world.build import OrderBuilder
 from training.world.calendar import Calendar, make_calendar
 from training.world.catalogue import Catalogue, make_catalogue
@@ -15,6 +16,7 @@ from training.world.facts import base_events, daily_events, registration
 from training.world.fulfilment import Fulfilment
 from training.world.network import NetworkDays, make_network
 from training.world.people import make_people
+from training.world.rows import rows_of
 from training.world.values import SimulatedOrder, WorldConfig, rng_of
 
 
@@ -78,7 +80,7 @@ def stream(config: WorldConfig) -> Iterator[Event | SimulatedOrder]:
     people, plan = make_people(config, calendar, launches)
     drawer = DayDrawer(calendar, catalogue, people, plan)
     fulfilment = Fulfilment(calendar, catalogue, network, people)
-    builder = OrderBuilder(calendar, network, catalogue, people)
+    builder, aftermath = OrderBuilder(network, catalogue), Aftermath()
     outbox = _Outbox(calendar)
     for event in base_events(*setting):
         outbox.put(event)
@@ -93,7 +95,9 @@ def stream(config: WorldConfig) -> Iterator[Event | SimulatedOrder]:
         if day >= 0:
             drafts = drawer.draw(day, rng_of(config.seed, 5, day))
             fates = fulfilment.decide(day, drafts, rng_of(config.seed, 6, day))
-            for item in builder.build(day, drafts, fates, rng_of(config.seed, 7, day)):
-                outbox.put(item)
+            for row, order in builder.build(day, rows_of(drafts, fates, people, rng_of(config.seed, 7, day))):
+                outbox.put(order)
+                for event in aftermath.events(row, order, calendar.start_of(day)):
+                    outbox.put(event)
         yield from outbox.take(day)
     yield from outbox.take_rest()

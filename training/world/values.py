@@ -124,7 +124,7 @@ def rng_of(seed: int, *path: int) -> np.random.Generator:
 def pick(rng: np.random.Generator, cumulative: Floats, count: int) -> Ints:
     """Draw ``count`` indices with the weights whose running sum is ``cumulative``."""
     drawn = np.searchsorted(cumulative, rng.random(count) * cumulative[-1], side="right")
-    return np.minimum(drawn, len(cumulative) - 1).astype(np.int64)
+    return np.asarray(np.minimum(drawn, len(cumulative) - 1), dtype=np.int64)
 
 
 def sigmoid(x: Floats) -> Floats:
