@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from datetime import date
 
 from feature_store.events import Event
+from training.world.export import Written, write_world
 from training.world.stream import stream as _stream
 from training.world.values import DEFAULT_DAYS, DEFAULT_START, Label, SimulatedOrder, SimulatedShipment, WorldConfig
 
-__all__ = ["Label", "SimulatedOrder", "SimulatedShipment", "World", "WorldConfig", "simulate"]
+__all__ = ["Label", "SimulatedOrder", "SimulatedShipment", "World", "WorldConfig", "Written", "simulate", "write_world"]
 
 
 @dataclass(frozen=True, slots=True)
