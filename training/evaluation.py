@@ -113,7 +113,8 @@ def evaluate(table: TrainingTable, test: Integers, predicted: Floats, interval: 
         the most likely class); for a regression ``mae``, ``rmse``, ``r2``, ``coverage``.
     """
     label = table.label[test]
-    group = None if table.group is None else table.group[test]
+    together = table.group if table.group is not None else table.cluster
+    group = None if together is None else together[test]
     if table.task == "binary":
         event = label == 1
         metrics = _with_intervals(lambda weight: _binary(event, predicted, weight), len(test), group)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from feature_store.checks import Checked
 from feature_store.columns import Kind
 from models.encoding import RowEncoder
+from training.history import HistoryFrame
 from training.splits import split
 from training.table import Floats, Integers, Slice, TrainingTable
 
@@ -19,49 +19,21 @@ _MOST_SEGMENTS = 30
 _MOST_SLICES = 8
 
 
-class HistoryLike(Protocol):
-    """What :mod:`training.history` makes of a stream of events and orders, for one decision type."""
+def from_history(frame: HistoryFrame, slices: Mapping[str, Slice] | None = None) -> TrainingTable:
+    """A table of our own history: the features are those that serving will compute.
 
-    @property
-    def features(self) -> Floats:
-        """float64 (n, m)."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Feature names."""
-
-    @property
-    def label(self) -> NDArray[np.generic]:
-        """0 or 1, (n,)."""
-
-    @property
-    def time(self) -> Integers:
-        """int64 (n,) milliseconds."""
-
-    @property
-    def label_known_at(self) -> Integers:
-        """int64 (n,) milliseconds."""
-
-    @property
-    def p_knowable(self) -> Floats | None:
-        """float64 (n,)."""
-
-    @property
-    def group(self) -> Integers | None:
-        """int64 (n,), rows of one order."""
-
-
-def from_history(frame: HistoryLike, slices: Mapping[str, Slice] | None = None) -> TrainingTable:
-    """A table of our own history: the features are those that serving will compute."""
+    A customer's earlier orders may be learnt from when a later one judges, as it will be in service: customers are clusters, not groups.
+    """
+    known = ~np.isnan(frame.p_knowable)
     return TrainingTable(
         names=tuple(frame.names),
         features=np.ascontiguousarray(frame.features, dtype=np.float64),
         label=np.asarray(frame.label, dtype=np.float64),
         classes=("0", "1"),
-        time=np.asarray(frame.time, dtype=np.int64),
-        label_known_at=np.asarray(frame.label_known_at, dtype=np.int64),
-        group=None if frame.group is None else group_numbers(np.asarray(frame.group)),
-        p_knowable=frame.p_knowable,
+        time=frame.time,
+        label_known_at=frame.label_known_at,
+        cluster=group_numbers(np.asarray(frame.group)),
+        p_knowable=frame.p_knowable if known.all() else None,
         slices=slices or {},
     )
 

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from training.table import Integers, TrainingTable
 
 TEST_SHARE = 0.2
-_FOLD_STARTS = (0.5, 0.65, 0.82)
+_FOLD_STARTS = (0.7, 0.85)
+_CROSS = 5
+_NEWEST = 0.7
 _KNOWN = 0.95
 _LONGEST_WAIT = 0.4
 
@@ -37,7 +39,8 @@ class Split:
         method: ``time`` (the newest rows judge) or ``hash`` (no times: a fifth of the groups judge).
         develop: rows that may be learnt from, oldest first.
         test: rows that judge the final model and nothing else.
-        folds: splits inside ``develop``, forward in time, for tuning and calibration.
+        folds: splits inside ``develop``, forward in time, for tuning.
+        cross: splits of ``develop`` by a hash of the groups, whose judging rows together are its newer part; for calibration.
         cut_at: time of the first test row.
         purged: rows left out because of their group or because their outcome was not known yet.
     """
@@ -46,6 +49,7 @@ class Split:
     develop: Integers
     test: Integers
     folds: tuple[Fold, ...]
+    cross: tuple[Fold, ...]
     cut_at: int | None
     purged: int
 
@@ -69,7 +73,8 @@ def split(table: TrainingTable) -> Split:
         fit = _learnable(table, develop[inside < start], judge, start)
         if len(fit) and len(judge):
             folds.append(Fold(fit, judge))
-    return Split("time", develop, test, tuple(folds), cut, len(order) - len(test) - len(develop))
+    cross = _cross(table, develop, newest=_NEWEST)
+    return Split("time", develop, test, tuple(folds), cross, cut, len(order) - len(test) - len(develop))
 
 
 def _learnable(table: TrainingTable, past: Integers, future: Integers, cut: int) -> Integers:
@@ -90,8 +95,21 @@ def _by_hash(table: TrainingTable, rows: Integers) -> Split:
     part = _part(group[rows], 10)
     test, develop = rows[part < 2], rows[part >= 2]
     inner = part[part >= 2]
-    folds = tuple(Fold(develop[~np.isin(inner, judged)], develop[np.isin(inner, judged)]) for judged in ((2, 3, 4), (5, 6, 7), (8, 9)))
-    return Split("hash", develop, test, folds, None, 0)
+    folds = tuple(Fold(develop[inner != judged], develop[inner == judged]) for judged in (2, 3))
+    return Split("hash", develop, test, folds, _cross(table, develop, newest=1.0), None, 0)
+
+
+def _cross(table: TrainingTable, develop: Integers, *, newest: float) -> tuple[Fold, ...]:
+    """Every row is judged by a model that has seen neither it nor its group, but rows before and after it.
+
+    Such a model ranks as sharply as the final one, which is fitted to all of ``develop``; one that has seen only older and fewer rows ranks
+    worse, and a calibration on its scores would call the final one less sure than it is. Only the newer rows judge: the older ones tell a
+    base rate of the past.
+    """
+    keys = table.group if table.group is not None else np.arange(len(table), dtype=np.int64)
+    part = _part(keys[develop] + 1, _CROSS)
+    judges = np.arange(len(develop)) >= int((1 - newest) * len(develop))
+    return tuple(Fold(develop[part != judged], develop[(part == judged) & judges]) for judged in range(_CROSS))
 
 
 def _part(keys: Integers, parts: int) -> NDArray[np.int64]:

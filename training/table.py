@@ -33,6 +33,7 @@ class TrainingTable:
         time: int64 (n,), when the decision was made, milliseconds; ``None`` when unknown.
         label_known_at: int64 (n,), when its outcome was known.
         group: int64 (n,), rows that may not stand on both sides of a split.
+        cluster: int64 (n,), rows that are alike without sharing an outcome (the orders of one customer): intervals count them together.
         p_knowable: float64 (n,), for simulated rows the true probability given what was knowable.
         slices: segments to report on, by name.
     """
@@ -45,6 +46,7 @@ class TrainingTable:
     time: Integers | None = None
     label_known_at: Integers | None = None
     group: Integers | None = None
+    cluster: Integers | None = None
     p_knowable: Floats | None = None
     slices: Mapping[str, Slice] = field(default_factory=dict)
 
@@ -52,7 +54,7 @@ class TrainingTable:
         rows = len(self.label)
         if self.features.shape != (rows, len(self.names)):
             raise ValueError(f"features of shape {self.features.shape} for {rows} labels and {len(self.names)} names")
-        for name in ("time", "label_known_at", "group", "p_knowable"):
+        for name in ("time", "label_known_at", "group", "cluster", "p_knowable"):
             part = getattr(self, name)
             if part is not None and len(part) != rows:
                 raise ValueError(f"{name} has {len(part)} rows, the label {rows}")

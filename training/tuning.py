@@ -23,8 +23,9 @@ MOST_ROUNDS = 500
 _PATIENCE = 40
 _FEWEST_ROUNDS = 10
 _SHARE = 0.6
+_SILENCE_S = 0.5
 _CELLS_PER_SECOND = 110_000
-"""Rows × features that one configuration may cost per second of budget, as measured on one core with three folds and 300 rounds."""
+"""Rows × features that one configuration may cost per second of budget, as measured on one core with two folds and 300 rounds."""
 
 _SHALLOW: dict[str, float | int | str] = {
     "num_leaves": 7,
@@ -95,15 +96,20 @@ def tune(
     def share() -> float:
         return min(1.0, (clock() - started) / (_SHARE * budget_s))
 
+    said = started
+
     def tick() -> None:
-        report(Progress("tuning", 0.1 + 0.5 * share(), f"Trying configuration {len(trials) + 1}"))
+        nonlocal said
+        if clock() - said >= _SILENCE_S:  # a sign of life, and the chance to cancel
+            said = clock()
+            report(Progress("tuning", 0.1 + 0.5 * share(), f"Trying configuration {len(trials) + 1}"))
 
     trials: list[Trial] = []
     data = [FoldData(table, fold, most_rows) for fold in folds]
     weights = np.array([len(fold.judge) for fold in folds], dtype=np.float64)
     for params in LADDER:
         begun = clock()
-        curves = [fold.curve(params, MOST_ROUNDS, _PATIENCE, _every(25, tick)) for fold in data]
+        curves = [fold.curve(params, MOST_ROUNDS, _PATIENCE, tick) for fold in data]
         rounds, loss = _lowest(curves, weights)
         trials.append(Trial(params, rounds, loss, clock() - begun))
         best = min(trials, key=lambda trial: trial.loss)
@@ -122,15 +128,3 @@ def _lowest(curves: Sequence[NDArray[np.float64]], weights: NDArray[np.float64])
     mean = weights @ padded / weights.sum()
     rounds = int(np.argmin(mean)) + 1
     return max(_FEWEST_ROUNDS, rounds), float(mean[rounds - 1])
-
-
-def _every(times: int, call: Callable[[], None]) -> Callable[[], None]:
-    count = 0
-
-    def tick() -> None:
-        nonlocal count
-        count += 1
-        if count % times == 0:
-            call()
-
-    return tick

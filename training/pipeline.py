@@ -1,0 +1,258 @@
+"""From a table to a model version: split, tune, build, calibrate, evaluate, tell.
+
+One pipeline for the demo's history and for a user's file. What depends on a clock (which configurations were tried) ends in a
+:class:`~training.boosting.Recipe`; from the recipe on every step is a pure function of the table, so that the same record gives the same
+artifact digest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from feature_store.problems import DataProblem, DataRefused
+from feature_store.times import format_time
+from models.artifact import ArtifactContents
+from models.calibration import AnyCalibrator, CalibrationImpossible, Calibrator, ClassCalibrator, ConformalInterval
+from models.encoding import RowEncoder
+from models.features import FeatureCard
+from models.specs import Task
+from training import boosting
+from training.boosting import Recipe
+from training.evaluation import Evaluation, evaluate
+from training.progress import Progress, Report, silent
+from training.splits import Split, split
+from training.table import Floats, Integers, TrainingTable
+from training.tuning import Trial, tune
+
+_FEWEST_ROWS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSpec:
+    """What to train.
+
+    Attributes:
+        name: the model's name.
+        type: the decision type it answers; a custom model's is its own name.
+        event: what the probability is the probability of; empty for a number.
+        encoder: reads rows of requests, for a user's table.
+        view_version: of our own feature definitions.
+        budget_s: for tuning, building and judging together.
+        facts: where the rows come from and what was left out, for the card. No clock times.
+    """
+
+    name: str
+    type: str
+    event: str
+    encoder: RowEncoder | None = None
+    view_version: str | None = None
+    budget_s: float = 60.0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """A model with all that is to be said about it.
+
+    Attributes:
+        contents: what goes into the artifact; a pure function of table, spec and recipe.
+        recipe: how to build it again.
+        trials: what was tried.
+        seconds: by stage; not part of the artifact.
+    """
+
+    contents: ArtifactContents
+    recipe: Recipe
+    evaluation: Evaluation
+    split: Split
+    trials: tuple[Trial, ...]
+    seconds: Mapping[str, float]
+
+    def report(self) -> dict[str, Any]:
+        """Everything for people, ready for JSON: the card's facts, and what the clock did."""
+        return {
+            "name": self.contents.name,
+            "type": self.contents.type,
+            "task": self.contents.task.value,
+            "labels": list(self.contents.labels),
+            "event": self.contents.event,
+            "threshold": self.contents.threshold,
+            "card": dict(self.contents.training),
+            "tuning": [{"params": dict(t.params), "rounds": t.rounds, "loss": t.loss, "seconds": round(t.seconds, 3)} for t in self.trials],
+            "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
+        }
+
+
+CardMaker = Callable[[Floats], tuple[FeatureCard, ...]]
+"""Rows that are learnt from, float64 (n, m) → how a person reads each of the m features."""
+
+
+def train(table: TrainingTable, spec: TrainingSpec, cards: CardMaker, progress: Report = silent) -> TrainedModel:
+    """Train one model.
+
+    Args:
+        table: the rows.
+        spec: what to make of them.
+        cards: how a person reads the features.
+        progress: is told of every step; may raise :class:`~training.progress.TrainingCancelled`.
+
+    Raises:
+        DataRefused: too few rows, or one outcome only, on one side of the split.
+    """
+    seconds: dict[str, float] = {}
+    # 1. Split by time and group.
+    progress(Progress("splitting", 0.08, "Splitting by time"))
+    parts = split(table)
+    _check_parts(table, parts)
+    # 2. Tune under the budget.
+    started = time.monotonic()
+    tuned = tune(table, parts.folds, spec.budget_s, progress)
+    seconds["tuning"] = time.monotonic() - started
+    # 3. Build the winner from scratch, and judge it.
+    started = time.monotonic()
+    contents, evaluation = build(table, spec, tuned.recipe, cards, parts=parts, progress=progress)
+    seconds["building"] = time.monotonic() - started
+    return TrainedModel(contents, tuned.recipe, evaluation, parts, tuned.trials, seconds)
+
+
+def build(
+    table: TrainingTable, spec: TrainingSpec, recipe: Recipe, cards: CardMaker, *, parts: Split | None = None, progress: Report = silent
+) -> tuple[ArtifactContents, Evaluation]:
+    """Build a model from its recipe: the same table, spec and recipe give the same bytes."""
+    parts = parts or split(table)
+    progress(Progress("building", 0.62, f"Building the model: {recipe.rounds} trees", {"rounds": recipe.rounds}))
+    booster = boosting.fit(table, parts.develop, recipe)
+    progress(Progress("calibrating", 0.72, "Calibrating on rows that the model has not seen"))
+    calibrator, held_margins, held_labels = _calibrate(table, recipe, parts, progress)
+    progress(Progress("evaluating", 0.85, f"Judging on the newest {len(parts.test):,} rows"))
+    evaluation = _judge(table, parts, calibrator, boosting.margins(booster, table.features[parts.test]))
+    threshold = None
+    if isinstance(calibrator, Calibrator):
+        threshold = best_threshold(calibrator.probabilities(held_margins[:, 0]), held_labels == 1)
+    develop = table.label[parts.develop]
+    contents = ArtifactContents(
+        name=spec.name,
+        type=spec.type,
+        task=Task(table.task),
+        model_text=boosting.model_text(booster),
+        features=cards(table.features[parts.develop]),
+        calibrator=calibrator,
+        labels=table.classes,
+        event=spec.event,
+        threshold=threshold,
+        base_rate=float(develop.mean())
+        if table.task != "multiclass"
+        else float(np.bincount(develop.astype(np.int64)).max() / len(develop)),
+        encoder=spec.encoder,
+        view_version=spec.view_version,
+        training=_card(table, spec, recipe, parts, evaluation),
+    )
+    return contents, evaluation
+
+
+def best_threshold(probability: Floats, event: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
+    """The probability from which "yes" is the better label: where F1 is highest on rows that the model has not seen.
+
+    Without money figures a rare event deserves as much weight as its prediction; a policy's figures replace this.
+    """
+    order = np.argsort(-probability, kind="stable")
+    ranked, hits = probability[order], np.cumsum(event[order])
+    last = np.flatnonzero(np.r_[ranked[1:] != ranked[:-1], True])
+    f1 = 2 * hits[last] / (last + 1 + event.sum())
+    best = int(np.argmax(f1))
+    here = ranked[last[best]]
+    below = ranked[last[best] + 1] if last[best] + 1 < len(ranked) else here
+    return float(f"{(here + below) / 2:.6g}")
+
+
+def _check_parts(table: TrainingTable, parts: Split) -> None:
+    """Both sides of the split need enough rows, and for classes each class."""
+    problems = []
+    for side, rows in (("older rows, to learn from", parts.develop), ("newest rows, to judge by", parts.test)):
+        if len(rows) < _FEWEST_ROWS:
+            msg = f"Only {len(rows):,} {side}, after {parts.purged:,} were left out because their outcome was not known in time or shares a group."
+            problems.append(DataProblem("too_few_rows", ("file",), msg, fix="Add rows, over a longer time."))
+            continue
+        missing = [name for index, name in enumerate(table.classes) if not (table.label[rows] == index).any()]
+        if missing:
+            msg = f"Among the {side} there is none with the outcome {', '.join(repr(name) for name in missing)}."
+            problems.append(
+                DataProblem("one_class_target", ("target",), msg, fix="Add rows over a longer time, or choose another time column.")
+            )
+    if not problems and any(_lacks_class(table, fold.fit) or len(fold.judge) == 0 for fold in (*parts.folds, *parts.cross)):
+        msg = "The outcomes are so unevenly spread over time that some period lacks one."
+        problems.append(DataProblem("one_class_target", ("target",), msg, fix="Add rows of the rarer outcome, or join rare classes."))
+    if not problems and not parts.folds:
+        problems.append(DataProblem("too_few_rows", ("file",), "Too few rows to tune on.", fix="Add rows, over a longer time."))
+    if problems:
+        raise DataRefused(problems)
+
+
+def _lacks_class(table: TrainingTable, rows: Integers) -> bool:
+    return any(not (table.label[rows] == index).any() for index in range(len(table.classes)))
+
+
+def _calibrate(table: TrainingTable, recipe: Recipe, parts: Split, progress: Report) -> tuple[AnyCalibrator, Floats, Floats]:
+    scored = []
+    for index, fold in enumerate(parts.cross):
+        progress(Progress("calibrating", 0.72 + 0.02 * index, f"Calibrating, part {index + 1} of {len(parts.cross)}"))
+        booster = boosting.fit(table, fold.fit, recipe)
+        scored.append(boosting.margins(booster, table.features[fold.judge]))
+    margins = np.concatenate(scored)
+    labels = np.concatenate([table.label[fold.judge] for fold in parts.cross])
+    try:
+        match table.task:
+            case "binary":
+                return Calibrator.fit(margins[:, 0], labels), margins, labels
+            case "multiclass":
+                return ClassCalibrator.fit(margins, labels), margins, labels
+            case _:
+                return ConformalInterval.fit(margins[:, 0], labels), margins, labels
+    except CalibrationImpossible as error:
+        raise DataRefused([DataProblem("too_few_rows", ("file",), f"Too few rows to calibrate: {error}.", fix="Add rows.")]) from error
+
+
+def _judge(table: TrainingTable, parts: Split, calibrator: AnyCalibrator, margins: Floats) -> Evaluation:
+    if isinstance(calibrator, Calibrator):
+        return evaluate(table, parts.test, calibrator.probabilities(margins[:, 0]))
+    if isinstance(calibrator, ClassCalibrator):
+        return evaluate(table, parts.test, calibrator.probabilities(margins))
+    ends = [calibrator.confidence(value) for value in margins[:, 0].tolist()]
+    return evaluate(table, parts.test, margins[:, 0], (np.array([end.low for end in ends]), np.array([end.high for end in ends])))
+
+
+def _card(table: TrainingTable, spec: TrainingSpec, recipe: Recipe, parts: Split, evaluation: Evaluation) -> dict[str, Any]:
+    """The model card: what it was made of, how it was judged, and what it must not be used for."""
+    return {
+        "recipe": recipe.to_json(),
+        "seed": boosting.SEED,
+        "rows": {"learnt_from": len(parts.develop), "judged_on": len(parts.test), "left_out": parts.purged},
+        "split": {"method": parts.method, "learnt": _span(table, parts.develop), "judged": _span(table, parts.test)},
+        "evaluation": evaluation.to_json(),
+        "data": dict(spec.facts),
+        "limits": _limits(table, parts),
+    }
+
+
+def _span(table: TrainingTable, rows: Integers) -> list[str] | None:
+    """The first and the last time among the rows."""
+    if table.time is None:
+        return None
+    return [format_time(int(table.time[rows].min())), format_time(int(table.time[rows].max()))]
+
+
+def _limits(table: TrainingTable, parts: Split) -> list[str]:
+    """What a reader of the card has to know before trusting it."""
+    limits = ["It says what went along with the outcome in the past; it does not say what causes it."]
+    if parts.method == "hash":
+        limits.append("There was no usable time column: it was judged on random rows, so how it does on tomorrow's is not known.")
+    if table.classes:
+        few = int(min(np.bincount(table.label[parts.test].astype(np.int64), minlength=len(table.classes))))
+        if few < 100:
+            limits.append(f"The rarest outcome occurs {few} times among the rows it was judged on: the intervals are wide.")
+    return limits
