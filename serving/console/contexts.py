@@ -505,6 +505,7 @@ class TrainingReport:
     """What came of a training."""
 
     verdict: str
+    judged: str
     metrics: tuple[Metric, ...]
     calibration: CalibrationPlot | None
     calibration_text: str
@@ -513,6 +514,7 @@ class TrainingReport:
     drivers: tuple[CostRow, ...]
     excluded: tuple[Pair, ...]
     rows: tuple[Pair, ...]
+    limits: tuple[str, ...]
     endpoint: Endpoint | None
     publish_href: str | None
     publish_note: str

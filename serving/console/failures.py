@@ -18,6 +18,7 @@ from serving.console.views import frame, problems
 from serving.console.views.frame import Visit
 from serving.errors import MEDIA_TYPE, Problem, ProblemKind, fault, invalid
 
+_UNEXPECTED = "The failure was logged; nothing was changed by it. Try again in a moment."
 _KINDS = {
     400: ProblemKind.INVALID,
     404: ProblemKind.NOT_FOUND,
@@ -43,7 +44,7 @@ def page(wiring: Wiring, visit: Visit, problem: Problem) -> Response:
     """The refusal as a page: what happened and what to do."""
     language = visit.language
     heading = say_or(language, f"error.{problem.status}", say(language, "error.500"))
-    text = say(language, "error.500.text") if problem.status == 500 else problem.detail
+    text = say(language, "error.500.text") if problem.detail == _UNEXPECTED else problem.detail
     return respond(
         contexts.ErrorPage(
             frame=frame.build(visit, heading, wiring.accounts.may),
@@ -84,7 +85,7 @@ def for_status(status: int) -> Problem:
         404: "Nothing lives at this address. It may be mistyped, or what it named is not on this home.",
         405: "This address exists, but not for this method.",
         413: "The body is too large.",
-    }.get(status, "The failure was logged; nothing was changed by it. Try again in a moment.")
+    }.get(status, _UNEXPECTED)
     return Problem(kind, text)
 
 

@@ -95,6 +95,8 @@ class FeatureFact:
         label: how people call it, by language.
         event_time: the newest fact in it; ``None`` where there is none.
         usual: the training median.
+        value_text: the value as the model's card writes it, by language; ``None`` where there is no card.
+        usual_text: the usual value likewise.
     """
 
     name: str
@@ -105,6 +107,8 @@ class FeatureFact:
     contribution: float | None = None
     origin: str | None = None
     event_time: Millis | None = None
+    value_text: Mapping[str, str] | None = None
+    usual_text: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,11 @@ def value_text(value: Any, unit: str | None = None) -> str:
     return str(value)
 
 
+def told(value: Any, unit: str | None, written: Mapping[str, str] | None, language: str) -> str:
+    """A feature's value: as its card writes it, else with its unit."""
+    return speak(written, language) if written else value_text(value, unit)
+
+
 def speak(texts: Mapping[str, str] | str, language: str) -> str:
     """The text in the reader's language, else in English, else in any."""
     if isinstance(texts, str):

@@ -8,13 +8,15 @@ from starlette.responses import Response
 
 from serving.console.guard import Guard, language
 from serving.console.messages import say
-from serving.console.ports import CursorRefused, DecisionFacts, Refused, Wiring
+from serving.console.ports import CursorRefused, DecisionFacts, DecisionFilters, Refused, Wiring
 from serving.console.rendering import SECURITY_HEADERS, respond
 from serving.console.views import decision as decision_view
 from serving.console.views import decisions as list_view
 from serving.console.views import frame
 from serving.console.views import order as order_view
 from serving.errors import not_found
+
+_SIBLINGS = 60
 
 
 def routes(wiring: Wiring, guard: Guard) -> APIRouter:
@@ -46,7 +48,8 @@ def routes(wiring: Wiring, guard: Guard) -> APIRouter:
     def one(request: Request, record_id: str) -> Response:
         visit = guard.require(request, frame.SEARCH)
         facts = _find(wiring, request, record_id)
-        siblings = wiring.decisions.of_order(facts.line.order_id) if facts.line.order_id else []
+        same = DecisionFilters(order_id=facts.line.order_id)
+        siblings = wiring.decisions.search(same, None, _SIBLINGS).lines if facts.line.order_id else ()
         built = frame.build(visit, decision_view.title(visit.language, facts), wiring.accounts.may)
         return respond(decision_view.build(built, facts, siblings))
 

@@ -21,26 +21,11 @@ def routes(wiring: Wiring, guard: Guard) -> APIRouter:
 
     @router.get("/console/login")
     async def show(request: Request) -> Response:
-        token = request.query_params.get("token")
-        if token:
-            account = await run_in_threadpool(wiring.accounts.consume_login, token)
-            if account:
-                return _signed_in(wiring, guard, request, account, target_path(request.query_params.get("target")))
-            if not guard.session(request):
-                return _form(wiring, guard, request, say(language(request), "login.link_used"))
-        if guard.session(request):
-            return RedirectResponse(target_path(request.query_params.get("target")), 303)
-        return _form(wiring, guard, request, "")
+        return await _show(wiring, guard, request)
 
     @router.post("/console/login")
     async def sign_in(request: Request) -> Response:
-        fields = text_fields(await request.form(max_files=0, max_fields=8))
-        if not _fits(guard, request, fields):
-            return _form(wiring, guard, request, say(language(request), "login.stale"), status=403, target=fields.get("target"))
-        account = await run_in_threadpool(wiring.accounts.authenticate, fields.get("key", "").strip())
-        if account is None:
-            return _form(wiring, guard, request, say(language(request), "login.wrong"), status=401, target=fields.get("target"))
-        return _signed_in(wiring, guard, request, account, target_path(fields.get("target")))
+        return await _sign_in(wiring, guard, request)
 
     @router.post("/console/logout")
     async def sign_out(request: Request) -> Response:
@@ -52,6 +37,28 @@ def routes(wiring: Wiring, guard: Guard) -> APIRouter:
         return response
 
     return router
+
+
+async def _show(wiring: Wiring, guard: Guard, request: Request) -> Response:
+    token = request.query_params.get("token")
+    target = target_path(request.query_params.get("target"))
+    account = await run_in_threadpool(wiring.accounts.consume_login, token) if token else None
+    if account:
+        return _signed_in(wiring, guard, request, account, target)
+    if await run_in_threadpool(guard.session, request):
+        return RedirectResponse(target, 303)
+    return _form(wiring, guard, request, say(language(request), "login.link_used") if token else "")
+
+
+async def _sign_in(wiring: Wiring, guard: Guard, request: Request) -> Response:
+    fields = text_fields(await request.form(max_files=0, max_fields=8))
+    target = fields.get("target")
+    if not _fits(guard, request, fields):
+        return _form(wiring, guard, request, say(language(request), "login.stale"), status=403, target=target)
+    account = await run_in_threadpool(wiring.accounts.authenticate, fields.get("key", "").strip())
+    if account is None:
+        return _form(wiring, guard, request, say(language(request), "login.wrong"), status=401, target=target)
+    return _signed_in(wiring, guard, request, account, target_path(target))
 
 
 def _fits(guard: Guard, request: Request, fields: dict[str, str]) -> bool:

@@ -22,15 +22,15 @@ from serving.console.contexts import (
     TimelineItem,
 )
 from serving.console.messages import say, say_or
-from serving.console.ports import DecisionFacts, FeatureFact
+from serving.console.ports import DecisionFacts, DecisionLine, FeatureFact
 from serving.console.views import plan, waterfall, words
 
 _TOLD = 2
 """Reasons that make up the headline."""
 
 
-def build(frame: Frame, facts: DecisionFacts, siblings: Sequence[DecisionFacts]) -> DecisionPage:
-    """The page of one decision; ``siblings`` are all decisions of the same order, oldest first, this one among them."""
+def build(frame: Frame, facts: DecisionFacts, siblings: Sequence[DecisionLine]) -> DecisionPage:
+    """The page of one decision; ``siblings`` are all decisions of the same order, this one among them."""
     language, line, answer = frame.language, facts.line, facts.answer
     confidence = answer.get("confidence")
     policy = answer.get("policy") or {}
@@ -226,8 +226,8 @@ def _snapshot(language: str, fact: FeatureFact, as_of: int | None) -> SnapshotRo
     return SnapshotRow(
         label=texts.speak(fact.label, language),
         name=fact.name,
-        value=texts.value_text(fact.value, fact.unit),
-        usual=texts.value_text(fact.usual, fact.unit),
+        value=texts.told(fact.value, fact.unit, fact.value_text, language),
+        usual=texts.told(fact.usual, fact.unit, fact.usual_text, language),
         contribution=texts.signed(contribution, 3) if contribution is not None else "–",
         direction="" if not contribution else "up" if contribution > 0 else "down",
         origin=say_or(language, f"origin.{fact.origin}", "–"),
@@ -265,7 +265,7 @@ def _policy_hint(language: str, policy: Mapping[str, Any]) -> str:
     return say(language, "decision.policy_hint", version=policy.get("version", ""), count=len(results), hard=hard)
 
 
-def _timeline(language: str, facts: DecisionFacts, siblings: Sequence[DecisionFacts]) -> list[TimelineItem]:
+def _timeline(language: str, facts: DecisionFacts, siblings: Sequence[DecisionLine]) -> list[TimelineItem]:
     items: list[tuple[int, TimelineItem]] = []
     if placed := placed_at(facts.order):
         items.append(
@@ -274,8 +274,7 @@ def _timeline(language: str, facts: DecisionFacts, siblings: Sequence[DecisionFa
                 TimelineItem(texts.clock(placed), say(language, "decision.placed"), _basket(language, facts.order), "plain", None, False),
             )
         )
-    for other in siblings or [facts]:
-        line = other.line
+    for line in siblings or [facts.line]:
         current = line.record_id == facts.line.record_id
         badge = words.outcome_badge(language, line.outcome)
         text = (

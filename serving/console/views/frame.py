@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
 
+from governance.access import Action
 from serving.console.contexts import Frame, NavItem
 from serving.console.messages import say, say_or
 from serving.console.session import Session
 
-SEARCH = "search"
-TRAIN = "train"
-MODELS = "models"
+SEARCH = Action.INSPECT.value
+TRAIN = Action.TRAIN.value
+MODELS = Action.CONSULT.value
 SECTIONS = (("decisions", "/console/decisions", SEARCH), ("train", "/console/train", TRAIN), ("models", "/console/models", MODELS))
 """Sections of the navigation: their key, address and the action that a role needs."""
 

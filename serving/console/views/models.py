@@ -11,6 +11,7 @@ from serving.console.contexts import Badge, Frame, ModelRow, ModelsPage
 from serving.console.messages import say, say_or
 from serving.console.ports import ModelFacts
 from serving.console.views import words
+from serving.console.views.training import evaluation_of
 
 _FIRST = ("auc", "accuracy", "rmse")
 _ALIAS_TONES = {"champion": "ok", "challenger": "hold", "shadow": "plain"}
@@ -40,7 +41,7 @@ def _row(frame: Frame, model: ModelFacts) -> ModelRow:
 
 def quality(language: str, report: Mapping[str, Any]) -> str:
     """The first of the usual metrics with its interval."""
-    metrics: Mapping[str, Any] = report.get("metrics") or {}
+    metrics: Mapping[str, Any] = evaluation_of(report).get("metrics") or {}
     for name in _FIRST:
         figure = metrics.get(name)
         if isinstance(figure, Mapping) and isinstance(figure.get("value"), int | float):

@@ -122,25 +122,40 @@ def _stages(language: str, stage: str, training: TrainingFacts) -> list[Stage]:
 
 
 def _report(language: str, watched: Watched) -> TrainingReport:
-    training, model = watched.training, watched.model
-    report = training.report or {}
-    evaluation: Mapping[str, Any] = report.get("evaluation") or report
+    report = watched.training.report or {}
+    card: Mapping[str, Any] = report.get("card") or {}
+    evaluation = evaluation_of(report)
     metrics: Mapping[str, Any] = evaluation.get("metrics") or {}
-    task = str(report.get("task") or ("regression" if "rmse" in metrics else "multiclass" if "accuracy" in metrics else "binary"))
+    task = str(report.get("task") or "binary")
+    excluded = (card.get("data") or {}).get("excluded") or report.get("excluded") or ()
+    may_publish = watched.can_publish and watched.model and not watched.live
     return TrainingReport(
         verdict=_verdict(language, metrics, task),
+        judged=_judged(language, card, evaluation),
         metrics=tuple(_metric(language, name, metrics) for name in _SHOWN[task] if (metrics.get(name) or {}).get("value") is not None),
         calibration=_calibration(language, evaluation.get("reliability") or ()),
         calibration_text=_calibration_text(language, metrics),
         slices=tuple(_slices(evaluation)),
         slice_metric=say(language, "metric.auc"),
-        drivers=_drivers(report.get("drivers") or ()),
-        excluded=tuple(Pair(str(it.get("name", "")), str(it.get("reason") or "")) for it in report.get("excluded") or ()),
-        rows=tuple(_rows(language, report, evaluation)),
+        drivers=_drivers(report.get("drivers") or card.get("drivers") or ()),
+        excluded=tuple(Pair(str(it.get("name", "")), str(it.get("reason") or "")) for it in excluded),
+        rows=tuple(_rows(language, card)),
+        limits=tuple(str(it) for it in card.get("limits") or ()),
         endpoint=_endpoint(language, watched),
-        publish_href=f"/console/train/runs/{training.training_id}/publish" if watched.can_publish and model and not watched.live else None,
+        publish_href=f"/console/train/runs/{watched.training.training_id}/publish" if may_publish else None,
         publish_note=_publish_note(language, watched),
     )
+
+
+def evaluation_of(report: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The evaluation in a training's report."""
+    found: Mapping[str, Any] = (report.get("card") or {}).get("evaluation") or {}
+    return found
+
+
+def _judged(language: str, card: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
+    key = "training.metrics_hint_random" if (card.get("split") or {}).get("method") == "hash" else "training.metrics_hint"
+    return say(language, key, rows=f"{int(evaluation.get('rows') or 0):,}")
 
 
 def _verdict(language: str, metrics: Mapping[str, Any], task: str) -> str:
@@ -243,16 +258,16 @@ def _drivers(drivers: Sequence[Mapping[str, Any]]) -> tuple[CostRow, ...]:
     )
 
 
-def _rows(language: str, report: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[Pair]:
+def _rows(language: str, card: Mapping[str, Any]) -> list[Pair]:
+    rows, split = card.get("rows") or {}, card.get("split") or {}
     found = []
-    for part, rows in (report.get("parts") or {}).items():
-        told = f"{int(rows.get('rows', 0)):,}" if isinstance(rows, Mapping) else f"{int(rows):,}"
-        span = ""
-        if isinstance(rows, Mapping) and rows.get("first") and rows.get("last"):
-            span = f" · {plan.day(language, rows['first'])} – {plan.day(language, rows['last'])}"
-        found.append(Pair(say_or(language, f"training.part.{part}", part), told + span))
-    if not found and evaluation.get("rows"):
-        found.append(Pair(say(language, "training.part.test"), f"{int(evaluation['rows']):,}"))
+    for part, span in (("learnt_from", "learnt"), ("judged_on", "judged"), ("left_out", "")):
+        if not rows.get(part):
+            continue
+        told = say(language, "train.rows", rows=f"{int(rows[part]):,}")
+        if ends := split.get(span):
+            told += f" · {plan.day(language, ends[0])} – {plan.day(language, ends[1])}"
+        found.append(Pair(say(language, f"training.part.{part}"), told))
     return found
 
 

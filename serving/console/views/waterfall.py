@@ -14,7 +14,32 @@ from serving.console.views.words import length
 
 SHOWN = 7
 """Steps drawn one by one; the others are one step together."""
-_TICK_SHARES = (0.0001, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
+_TICK_SHARES = (
+    0.0001,
+    0.001,
+    0.002,
+    0.005,
+    0.01,
+    0.02,
+    0.03,
+    0.05,
+    0.07,
+    0.1,
+    0.15,
+    0.2,
+    0.25,
+    0.3,
+    0.4,
+    0.5,
+    0.6,
+    0.7,
+    0.8,
+    0.9,
+    0.95,
+    0.98,
+    0.99,
+    0.999,
+)
 _TICK_GAP = 0.14
 
 
@@ -86,8 +111,8 @@ def _step(language: str, fact: FeatureFact, span: _Span, position: float, facts:
 
 def note(language: str, fact: FeatureFact, as_of: int | None) -> str:
     """``410, usual 120 · 5 min old``: what stands behind one step."""
-    value = texts.value_text(fact.value, fact.unit)
-    usual = texts.value_text(fact.usual, fact.unit)
+    value = texts.told(fact.value, fact.unit, fact.value_text, language)
+    usual = texts.told(fact.usual, fact.unit, fact.usual_text, language)
     told = value if usual in {"–", value} else say(language, "decision.value_usual", value=value, usual=usual)
     if fact.origin == "default":
         return f"{told} · {say(language, 'origin.default')}"

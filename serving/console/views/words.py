@@ -10,6 +10,8 @@ from serving.console.contexts import Badge, Scale
 from serving.console.messages import say, say_or
 
 _TONES = {
+    "PROCEED": "ok",
+    "STOP": "bad",
     "ACCEPT": "ok",
     "ALLOW": "ok",
     "PLANNED": "ok",

@@ -20,9 +20,9 @@ from serving.errors import Problem, ProblemKind, invalid
 NOW = parse_time("2026-11-11T00:10:00.000Z")
 DECIDED = parse_time("2026-11-11T00:00:03.140Z")
 MATRIX = {
-    "search": {"auditor", "reviewer", "policy_owner", "approver"},
+    "inspect": {"auditor", "reviewer", "policy_owner", "approver"},
     "train": {"trainer"},
-    "models": {"auditor", "reviewer", "trainer", "policy_owner", "approver", "admin"},
+    "consult": {"auditor", "reviewer", "trainer", "policy_owner", "approver", "admin"},
 }
 
 ORDER = {
@@ -44,7 +44,15 @@ ORDER = {
 
 
 def reason(rank: int, code: str, en: str, zh: str, direction: str = "raises") -> dict[str, Any]:
-    return {"rank": rank, "code": code, "text": {"en": en, "zh": zh}, "direction": direction, "contribution": 0.5, "feature": "f", "value": 1}
+    return {
+        "rank": rank,
+        "code": code,
+        "text": {"en": en, "zh": zh},
+        "direction": direction,
+        "contribution": 0.5,
+        "feature": "f",
+        "value": 1,
+    }
 
 
 FEATURES = (
@@ -119,7 +127,9 @@ def facts(**changes: Any) -> ports.DecisionFacts:
         line=line,
         answer=answer,
         reasons=(
-            reason(1, "SUPPLIER_CAPACITY_LOW", "The supplier is behind: 410 open orders, usual 120", "供应商积压：410 个未交订单，通常 120"),
+            reason(
+                1, "SUPPLIER_CAPACITY_LOW", "The supplier is behind: 410 open orders, usual 120", "供应商积压：410 个未交订单，通常 120"
+            ),
             reason(2, "CUSTOMS_RULE_NEW", "Customs rules changed 10 days ago", "海关规则 10 天前变更"),
             reason(3, "CARRIER_RELIABLE", "The carrier is on time, 98 %, usual 93 %", "承运商准时率 98 %，通常 93 %", "lowers"),
         ),
@@ -148,7 +158,13 @@ def fraud() -> ports.DecisionFacts:
         "latency_ms": 3.1,
     }
     line = replace(
-        one.line, record_id="0193aaaa-0000-7000-8000-000000000000", type="fraud", outcome="ALLOW", decided_at=DECIDED - 9, probability=0.004, reasons=("CARD_KNOWN",)
+        one.line,
+        record_id="0193aaaa-0000-7000-8000-000000000000",
+        type="fraud",
+        outcome="ALLOW",
+        decided_at=DECIDED - 9,
+        probability=0.004,
+        reasons=("CARD_KNOWN",),
     )
     told = (reason(1, "CARD_KNOWN", "The card was used 14 times before without a dispute", "该卡此前使用 14 次且无争议", "lowers"),)
     return replace(one, line=line, answer=answer, reasons=told, marks=(0.05, 0.5), checks={})
@@ -182,16 +198,28 @@ def split() -> ports.DecisionFacts:
             shipment("CN-EAST-1", "std", [{"line_id": "1", "qty": 2}], ("6.00", "1.255", "1.50")),
             shipment("CN-NORTH-2", "heavy", [{"line_id": "2", "qty": 1}], ("18.00", "22.40", "4.00")),
         ],
-        "objective": {"total": money("57.655"), "terms": {"cost": money("53.155"), "lateness": money("2.90"), "carbon": money("0.60"), "split": money("1.00")}},
+        "objective": {
+            "total": money("57.655"),
+            "terms": {"cost": money("53.155"), "lateness": money("2.90"), "carbon": money("0.60"), "split": money("1.00")},
+        },
         "optimality": {"proven": True, "gap": 0, "nodes_explored": 214, "ms": 0.4, "method": "branch-and-bound"},
-        "runner_up": {"shipments": [{"node_id": "CN-EAST-1"}, {"node_id": "CN-WEST-1"}], "delta": {"cost": money("4.10"), "lateness_h": 6.5, "co2e_g": 210}},
+        "runner_up": {
+            "shipments": [{"node_id": "CN-EAST-1"}, {"node_id": "CN-WEST-1"}],
+            "delta": {"cost": money("4.10"), "lateness_h": 6.5, "co2e_g": 210},
+        },
         "rejected_nodes": [{"node_id": "CN-WEST-1", "reason": "¥4.10 dearer"}, {"node_id": "CN-SOUTH-3", "reason": "no stock of SKU-77"}],
         "unfilled": [],
         "receipt": {"key_id": "7c1f22aa"},
         "latency_ms": 8.4,
     }
     line = replace(
-        one.line, record_id="0193aaaa-0000-7000-8000-000000000002", type="split-order", outcome="PLANNED", decided_at=DECIDED + 12, probability=0.08, reasons=()
+        one.line,
+        record_id="0193aaaa-0000-7000-8000-000000000002",
+        type="split-order",
+        outcome="PLANNED",
+        decided_at=DECIDED + 12,
+        probability=0.08,
+        reasons=(),
     )
     return replace(one, line=line, answer=answer, reasons=(), marks=(), checks={})
 
@@ -200,7 +228,8 @@ def split() -> ports.DecisionFacts:
 class Accounts:
     keys: dict[str, ports.Account] = field(
         default_factory=lambda: {
-            f"ord_{role}_key": ports.Account(f"local-{role}", role, f"hash-{role}") for role in ("oms", "auditor", "trainer", "admin", "reviewer")
+            f"ord_{role}_key": ports.Account(f"local-{role}", role, f"hash-{role}")
+            for role in ("oms", "auditor", "trainer", "admin", "reviewer")
         }
     )
     tokens: dict[str, ports.Account] = field(default_factory=lambda: {"once": ports.Account("local-auditor", "auditor")})
@@ -236,7 +265,11 @@ class Decisions:
 
     def _fits(self, line: ports.DecisionLine, filters: ports.DecisionFilters) -> bool:
         same = all(getattr(filters, name) in {None, getattr(line, name)} for name in ("type", "outcome", "status", "order_id", "region"))
-        return same and (filters.since is None or line.decided_at >= filters.since) and (filters.until is None or line.decided_at < filters.until)
+        return (
+            same
+            and (filters.since is None or line.decided_at >= filters.since)
+            and (filters.until is None or line.decided_at < filters.until)
+        )
 
     def get(self, record_id: str) -> ports.DecisionFacts | None:
         return next((one for one in self.stored if one.line.record_id == record_id), None)
@@ -256,13 +289,58 @@ REPORT: dict[str, Any] = {
     "rows": 10_324,
     "columns": [
         {"name": "late", "kind": "integer", "role": "feature", "missing": 0, "distinct": 2, "min": "0", "max": "1", "examples": ["0", "1"]},
-        {"name": "Scheduled Delivery Date", "kind": "time", "role": "feature", "missing": 0, "distinct": 2006, "min": "2006-05-02T00:00:00.000Z", "max": "2015-12-31T00:00:00.000Z", "examples": []},
-        {"name": "Country", "kind": "category", "role": "feature", "missing": 0, "distinct": 43, "min": None, "max": None, "examples": ["South Africa", "Nigeria"]},
-        {"name": "Weight (Kilograms)", "kind": "number", "role": "feature", "missing": 3952, "distinct": 4688, "min": "0", "max": "857354", "examples": []},
-        {"name": "Delivered to Client Date", "kind": "time", "role": "feature", "missing": 0, "distinct": 2093, "min": "2006-05-02T00:00:00.000Z", "max": "2015-09-14T00:00:00.000Z", "examples": []},
+        {
+            "name": "Scheduled Delivery Date",
+            "kind": "time",
+            "role": "feature",
+            "missing": 0,
+            "distinct": 2006,
+            "min": "2006-05-02T00:00:00.000Z",
+            "max": "2015-12-31T00:00:00.000Z",
+            "examples": [],
+        },
+        {
+            "name": "Country",
+            "kind": "category",
+            "role": "feature",
+            "missing": 0,
+            "distinct": 43,
+            "min": None,
+            "max": None,
+            "examples": ["South Africa", "Nigeria"],
+        },
+        {
+            "name": "Weight (Kilograms)",
+            "kind": "number",
+            "role": "feature",
+            "missing": 3952,
+            "distinct": 4688,
+            "min": "0",
+            "max": "857354",
+            "examples": [],
+        },
+        {
+            "name": "Delivered to Client Date",
+            "kind": "time",
+            "role": "feature",
+            "missing": 0,
+            "distinct": 2093,
+            "min": "2006-05-02T00:00:00.000Z",
+            "max": "2015-09-14T00:00:00.000Z",
+            "examples": [],
+        },
     ],
     "problems": [
-        {"code": "read_as_missing", "loc": ["file"], "msg": "3,952 cells hold no number ('Weight Captured Separately'): they count as missing.", "fix": "Nothing to do, if that is what they mean.", "severity": "warning", "row": 20, "column": "Weight (Kilograms)", "count": 3952}
+        {
+            "code": "read_as_missing",
+            "loc": ["file"],
+            "msg": "3,952 cells hold no number ('Weight Captured Separately'): they count as missing.",
+            "fix": "Nothing to do, if that is what they mean.",
+            "severity": "warning",
+            "row": 20,
+            "column": "Weight (Kilograms)",
+            "count": 3952,
+        }
     ],
     "target": None,
     "time": None,
@@ -270,41 +348,77 @@ REPORT: dict[str, Any] = {
     "file": {"encoding": "utf-8", "delimiter": ",", "bytes": 4_200_000},
     "distributions": {
         "late": {"top": [["0", 9138], ["1", 1186]], "others": 0},
-        "Country": {"top": [["South Africa", 1406], ["Nigeria", 1194], ["Côte d'Ivoire", 1083], ["Uganda", 779], ["Vietnam", 688]], "others": 5174},
-        "Weight (Kilograms)": {"bins": [900, 700, 640, 500, 410, 300, 260, 220, 190, 150, 120, 100, 90, 70, 60, 55, 40, 35, 30, 22, 18, 15, 9, 30], "low": "1", "high": "21000"},
-        "Scheduled Delivery Date": {"bins": [3, 12, 40, 60, 120, 180, 260, 300, 420, 500, 520, 560, 600, 640, 600, 610, 640, 660, 700, 690, 640, 600, 520, 300], "low": "2006-08-01T00:00:00.000Z", "high": "2015-06-30T00:00:00.000Z"},
+        "Country": {
+            "top": [["South Africa", 1406], ["Nigeria", 1194], ["Côte d'Ivoire", 1083], ["Uganda", 779], ["Vietnam", 688]],
+            "others": 5174,
+        },
+        "Weight (Kilograms)": {
+            "bins": [900, 700, 640, 500, 410, 300, 260, 220, 190, 150, 120, 100, 90, 70, 60, 55, 40, 35, 30, 22, 18, 15, 9, 30],
+            "low": "1",
+            "high": "21000",
+        },
+        "Scheduled Delivery Date": {
+            "bins": [3, 12, 40, 60, 120, 180, 260, 300, 420, 500, 520, 560, 600, 640, 600, 610, 640, 660, 700, 690, 640, 600, 520, 300],
+            "low": "2006-08-01T00:00:00.000Z",
+            "high": "2015-06-30T00:00:00.000Z",
+        },
     },
 }
-LEAK = {"code": "leakage", "loc": ["file"], "msg": "It is only known after the outcome: 97 % of its values lie after the time of decision.", "fix": "It is left out.", "severity": "warning", "column": "Delivered to Client Date"}
+LEAK = {
+    "code": "leakage",
+    "loc": ["file"],
+    "msg": "It is only known after the outcome: 97 % of its values lie after the time of decision.",
+    "fix": "It is left out.",
+    "severity": "warning",
+    "column": "Delivered to Client Date",
+}
 
 TRAINED: dict[str, Any] = {
     "task": "binary",
-    "rows": 2_065,
-    "metrics": {
-        "auc": {"value": 0.871, "low": 0.852, "high": 0.889},
-        "average_precision": {"value": 0.52, "low": 0.47, "high": 0.57},
-        "ece": {"value": 0.014, "low": 0.009, "high": 0.022},
-        "calibration_slope": {"value": 1.02, "low": 0.91, "high": 1.13},
-        "brier": {"value": 0.071, "low": 0.065, "high": 0.078},
-        "base_rate": {"value": 0.115, "low": 0.104, "high": 0.127},
+    "card": {
+        "evaluation": {
+            "rows": 2_065,
+            "metrics": {
+                "auc": {"value": 0.871, "low": 0.852, "high": 0.889},
+                "average_precision": {"value": 0.52, "low": 0.47, "high": 0.57},
+                "ece": {"value": 0.014, "low": 0.009, "high": 0.022},
+                "calibration_slope": {"value": 1.02, "low": 0.91, "high": 1.13},
+                "brier": {"value": 0.071, "low": 0.065, "high": 0.078},
+                "base_rate": {"value": 0.115, "low": 0.104, "high": 0.127},
+            },
+            "reliability": [
+                {"rows": 207, "predicted": p, "observed": o}
+                for p, o in (
+                    (0.01, 0.0), (0.02, 0.02), (0.03, 0.034), (0.04, 0.05), (0.06, 0.05),
+                    (0.08, 0.09), (0.11, 0.10), (0.16, 0.19), (0.27, 0.24), (0.52, 0.55),
+                )
+            ],
+            "slices": [
+                {"slice": "Country", "segment": "Nigeria", "rows": 310, "observed": 0.21, "predicted": 0.2, "auc": 0.81},
+                {"slice": "Country", "segment": "Uganda", "rows": 190, "observed": 0.05, "predicted": 0.06, "auc": 0.9},
+                {"slice": "Shipment Mode", "segment": "Ocean", "rows": 120, "observed": 0.3, "predicted": 0.24, "auc": 0.72},
+            ],
+        },
+        "rows": {"learnt_from": 7_640, "judged_on": 2_065, "left_out": 31},
+        "split": {
+            "method": "time",
+            "learnt": ["2006-05-02T00:00:00.000Z", "2013-12-20T00:00:00.000Z"],
+            "judged": ["2013-12-20T00:00:00.000Z", "2015-12-31T00:00:00.000Z"],
+        },
+        "data": {
+            "excluded": [
+                {"name": "Delivered to Client Date", "reason": "It is only known after the outcome."},
+                {"name": "ID", "reason": "It names the row."},
+            ]
+        },
+        "limits": ["It says what went along with the outcome in the past; it does not say what causes it."],
     },
-    "reliability": [
-        {"rows": 207, "predicted": p, "observed": o}
-        for p, o in ((0.01, 0.0), (0.02, 0.02), (0.03, 0.034), (0.04, 0.05), (0.06, 0.05), (0.08, 0.09), (0.11, 0.10), (0.16, 0.19), (0.27, 0.24), (0.52, 0.55))
+    "drivers": [
+        {"name": "Country", "importance": 0.61},
+        {"name": "Vendor", "importance": 0.44},
+        {"name": "Weight (Kilograms)", "importance": 0.2},
     ],
-    "slices": [
-        {"slice": "Country", "segment": "Nigeria", "rows": 310, "observed": 0.21, "predicted": 0.2, "auc": 0.81},
-        {"slice": "Country", "segment": "Uganda", "rows": 190, "observed": 0.05, "predicted": 0.06, "auc": 0.9},
-        {"slice": "Shipment Mode", "segment": "Ocean", "rows": 120, "observed": 0.3, "predicted": 0.24, "auc": 0.72},
-    ],
-    "drivers": [{"name": "Country", "importance": 0.61}, {"name": "Vendor", "importance": 0.44}, {"name": "Weight (Kilograms)", "importance": 0.2}],
-    "excluded": [{"name": "Delivered to Client Date", "reason": "It is only known after the outcome."}, {"name": "ID", "reason": "It names the row."}],
-    "parts": {
-        "train": {"rows": 6194, "first": "2006-05-02T00:00:00.000Z", "last": "2012-10-30T00:00:00.000Z"},
-        "calibration": {"rows": 2065, "first": "2012-10-30T00:00:00.000Z", "last": "2013-12-20T00:00:00.000Z"},
-        "test": {"rows": 2065, "first": "2013-12-20T00:00:00.000Z", "last": "2015-12-31T00:00:00.000Z"},
-    },
-}
+}  # fmt: skip
 
 
 class Upload:
@@ -317,8 +431,22 @@ class Upload:
 
     def finish(self, filename: str, template: str, principal: str) -> ports.DatasetFacts:
         if b"," not in self._data:
-            raise ports.Refused(invalid([{"loc": ["file"], "msg": "This row has 1 field, the header 3.", "row": 7, "column": "price", "fix": "Correct the row."}]))
-        made = ports.DatasetFacts(f"d-{len(self._bench.files)}", filename, "ab" * 32, 10_324, len(self._data), template, REPORT, principal, NOW)
+            raise ports.Refused(
+                invalid(
+                    [
+                        {
+                            "loc": ["file"],
+                            "msg": "This row has 1 field, the header 3.",
+                            "row": 7,
+                            "column": "price",
+                            "fix": "Correct the row.",
+                        }
+                    ]
+                )
+            )
+        made = ports.DatasetFacts(
+            f"d-{len(self._bench.files)}", filename, "ab" * 32, 10_324, len(self._data), template, REPORT, principal, NOW
+        )
         self._bench.files[made.dataset_id] = made
         return made
 
@@ -334,8 +462,19 @@ class Workbench:
 
     def templates(self) -> Sequence[ports.TemplateFacts]:
         return (
-            ports.TemplateFacts("custom", {"en": "A decision of your own", "zh": "自定义决策"}, {"en": "Any table with a column that says what happened.", "zh": "任何包含结果列的表格。"}),
-            ports.TemplateFacts("fraud", {"en": "Fraud", "zh": "欺诈"}, {"en": "Is an order fraudulent?", "zh": "订单是否为欺诈？"}, "fraud", "label", "decided_at"),
+            ports.TemplateFacts(
+                "custom",
+                {"en": "A decision of your own", "zh": "自定义决策"},
+                {"en": "Any table with a column that says what happened.", "zh": "任何包含结果列的表格。"},
+            ),
+            ports.TemplateFacts(
+                "fraud",
+                {"en": "Fraud", "zh": "欺诈"},
+                {"en": "Is an order fraudulent?", "zh": "订单是否为欺诈？"},
+                "fraud",
+                "label",
+                "decided_at",
+            ),
         )
 
     def receive(self) -> Upload:
@@ -363,7 +502,9 @@ class Workbench:
         if not request.target:
             raise ports.Refused(invalid([{"loc": ["target"], "msg": "choose the column to predict"}]))
         spec = {"target": request.target, "time": request.time, "budget_s": request.budget_s}
-        made = ports.TrainingFacts(f"t-{len(self.runs)}", request.dataset_id, request.name or "model", request.template, spec, "queued", principal, NOW)
+        made = ports.TrainingFacts(
+            f"t-{len(self.runs)}", request.dataset_id, request.name or "model", request.template, spec, "queued", principal, NOW
+        )
         self.runs[made.training_id] = made
         self.steps[made.training_id] = []
         return made
@@ -397,7 +538,9 @@ class Workbench:
 class Models:
     versions: list[ports.ModelFacts] = field(
         default_factory=lambda: [
-            ports.ModelFacts("acceptance", 3, "acceptance", "acceptance", "sha256:" + "ab" * 32, "local-trainer", NOW - DAY, ("champion",), TRAINED),
+            ports.ModelFacts(
+                "acceptance", 3, "acceptance", "acceptance", "sha256:" + "ab" * 32, "local-trainer", NOW - DAY, ("champion",), TRAINED
+            ),
             ports.ModelFacts("scms-late", 1, "scms-late", "custom", "sha256:" + "cd" * 32, "local-trainer", NOW, (), TRAINED),
         ]
     )
@@ -436,7 +579,13 @@ class World:
 
     def wiring(self, **changes: Any) -> ports.Wiring:
         made = ports.Wiring(
-            self.accounts, self.decisions, self.workbench, self.models, SessionSigner(b"s" * 32), lambda: self.clock[0], max_upload_bytes=200_000
+            self.accounts,
+            self.decisions,
+            self.workbench,
+            self.models,
+            SessionSigner(b"s" * 32),
+            lambda: self.clock[0],
+            max_upload_bytes=200_000,
         )
         return replace(made, **changes)
 
