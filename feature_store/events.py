@@ -161,16 +161,27 @@ def _moment(name: str, value: object) -> Millis:
         raise EventRefused(f"{name}: {error}") from error
 
 
+def _clocks(raw: Mapping[str, Any], clock: Millis) -> tuple[Millis, Millis, Millis | None]:
+    """``event_time``, ``known_at`` and ``valid_from``; only the last may lie ahead."""
+    event_time = _moment("event_time", raw.get("event_time"))
+    if event_time > clock + FUTURE_SKEW:
+        raise EventRefused(f"event_time: {raw['event_time']} lies in the future; a forecast says so in valid_from")
+    known_at = _moment("known_at", raw["known_at"]) if raw.get("known_at") is not None else clock
+    if known_at > clock + FUTURE_SKEW:
+        raise EventRefused(f"known_at: {raw['known_at']} lies in the future; send the event when it is known, or leave the field out")
+    return event_time, known_at, _moment("valid_from", raw["valid_from"]) if raw.get("valid_from") is not None else None
+
+
 def parse_event(raw: object, received_at: Millis | None = None) -> Event:
     """Read one flat JSON object as an event.
 
     Args:
         raw: the decoded JSON.
-        received_at: our clock; ``known_at`` defaults to it and ``event_time`` may not lie ahead of it by more than
+        received_at: our clock; ``known_at`` defaults to it, and neither it nor ``event_time`` may lie ahead of it by more than
             :data:`FUTURE_SKEW`.
 
     Raises:
-        EventRefused: unknown type or field, missing key, a value of the wrong kind, a time in the future.
+        EventRefused: unknown type or field, missing key, a value of the wrong kind, an ``event_time`` or ``known_at`` in the future.
     """
     if not isinstance(raw, dict):
         raise EventRefused("an event is a JSON object")
@@ -182,11 +193,7 @@ def parse_event(raw: object, received_at: Millis | None = None) -> Event:
         event_type = EventType(raw.get("type", ""))
     except ValueError as error:
         raise EventRefused(f"type: {raw.get('type')!r} is not one of {', '.join(EventType)}") from error
-    event_time = _moment("event_time", raw.get("event_time"))
-    if event_time > clock + FUTURE_SKEW:
-        raise EventRefused(f"event_time: {raw['event_time']} lies in the future; a forecast says so in valid_from")
-    known_at = _moment("known_at", raw["known_at"]) if raw.get("known_at") is not None else clock
-    valid_from = _moment("valid_from", raw["valid_from"]) if raw.get("valid_from") is not None else None
+    event_time, known_at, valid_from = _clocks(raw, clock)
     vocabulary = VOCABULARY[event_type]
     data = {}
     for name, value in raw.items():
