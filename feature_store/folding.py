@@ -185,8 +185,7 @@ def touched(event: Event) -> tuple[EntityKey, ...]:
 def apply(states: MutableMapping[EntityKey, EntityState], event: Event) -> None:
     """Enter an event into the states of all entities that it names; missing ones are made.
 
-    The result does not depend on the order in which events are applied, as long as each is applied once and no series, tally or
-    fact has outgrown its bound in between.
+    The result does not depend on the order in which events are applied, as long as each is applied once.
     """
     data, known_at = event.data, event.known_at
     order_id = data.get("order_id")

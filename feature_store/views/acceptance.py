@@ -106,7 +106,14 @@ def _shipments(situation: Situation) -> Known | None:
 
 
 def _likely_feature(feature: Feature, how: Callable[[Feature], Calculation]) -> Feature:
-    return replace(feature, calculation=how(feature), scope=Scope.ORDER)
+    return replace(
+        feature,
+        name=f"likely_{feature.name.removeprefix('lane_')}",
+        en=f"{feature.en} (likely lane)",
+        zh=f"{feature.zh}（预计线路）",
+        calculation=how(feature),
+        scope=Scope.ORDER,
+    )
 
 
 _I, _S = Dtype.INTEGER, Dtype.SHARE

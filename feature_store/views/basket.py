@@ -53,10 +53,6 @@ PIECES = Feature(
     "pieces", _I, _U.PIECES, "pieces in the order", "订单件数", "ORDER_SIZE", _G.BASKET,
     request("sum of qty", lambda situation: sum(line.qty for line in situation.order.lines)), actionable=True,
 )  # fmt: skip
-LINES = Feature(
-    "lines", _I, _U.LINES, "lines in the order", "订单行数", "ORDER_SIZE", _G.BASKET,
-    request("count of lines", lambda situation: len(situation.order.lines)), actionable=True,
-)  # fmt: skip
 WEIGHT = Feature(
     "weight_kg", _N, _U.KG, "weight of the order", "订单重量", "ORDER_SIZE", _G.BASKET, request("sum of qty * weight_g / 1000", weight_kg)
 )

@@ -37,7 +37,6 @@ class Unit(StrEnum):
     CNY = "CNY"
     PIECES = "pieces"
     ORDERS = "orders"
-    LINES = "lines"
     DAYS = "days"
     HOURS = "h"
     KM = "km"
