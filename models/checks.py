@@ -56,7 +56,7 @@ def one_row_equals_many(artifact: ModelArtifact, rows: Floats) -> None:
     margins, contributions = scorer.explain_many(rows)
     turned, turned_contributions = scorer.explain_many(rows[::-1])
     _none(~_same(margins, turned[::-1]), "the order of rows changes a margin")
-    _none(~_same(contributions, turned_contributions[::-1]).all(axis=1), "the order of rows changes a contribution")
+    _none(~_same_rows(contributions, turned_contributions[::-1]), "the order of rows changes a contribution")
     for index, row in enumerate(rows[:100]):
         explained = scorer.explain(row)
         if explained.margin != margins[index] or not _same(explained.contributions, contributions[index]).all():
@@ -68,8 +68,8 @@ def prediction_is_pure(artifact: ModelArtifact, rows: Floats) -> None:
     before = rows.copy()
     first = artifact.scorer.explain_many(rows)
     second = artifact.scorer.explain_many(rows)
-    _none(~_same(before, rows).all(axis=1), "scoring changed its input")
-    _none(~(_same(first[0], second[0]) & _same(first[1], second[1]).all(axis=1)), "the second time differs from the first")
+    _none(~_same_rows(before, rows), "scoring changed its input")
+    _none(~(_same(first[0], second[0]) & _same_rows(first[1], second[1])), "the second time differs from the first")
 
 
 def unused_features_say_nothing(artifact: ModelArtifact, rows: Floats) -> None:
@@ -82,7 +82,7 @@ def unused_features_say_nothing(artifact: ModelArtifact, rows: Floats) -> None:
     changed = rows.copy()
     changed[:, idle] = np.nan
     again, _ = scorer.explain_many(changed)
-    _none((contributions[:, idle] != 0).any(axis=1), "an unused feature has a contribution")
+    _none(~_same_rows(contributions[:, idle], np.zeros((len(rows), len(idle)))), "an unused feature has a contribution")
     _none(again != margins, "an unused feature changes the margin")
 
 
@@ -94,7 +94,7 @@ def confidence_is_calm(artifact: ModelArtifact, rows: Floats) -> None:
         told = [calibrator.confidence(row) for row in margins]
         many = calibrator.probabilities(margins)
         alone = np.array([calibrator.of(row) for row in margins])
-        _none(~_same(many, alone).all(axis=1), "probabilities differ alone and in a batch")
+        _none(~_same_rows(many, alone), "probabilities differ alone and in a batch")
         _none(np.abs(many.sum(axis=1) - 1) > 1e-12, "probabilities do not add up to 1")
     else:
         told = [calibrator.confidence(margin) for margin in margins[:, 0].tolist()]
@@ -138,6 +138,10 @@ def _same(a: Floats, b: Floats) -> NDArray[np.bool_]:
     """Equal bit for bit; NaN equals NaN, 0.0 does not equal −0.0."""
     same: NDArray[np.bool_] = np.ascontiguousarray(a).view(np.int64) == np.ascontiguousarray(b).view(np.int64)
     return same
+
+
+def _same_rows(a: Floats, b: Floats) -> NDArray[np.bool_]:
+    return np.asarray(_same(a, b).all(axis=1))
 
 
 def _none(wrong: NDArray[np.bool_], message: str) -> None:

@@ -180,13 +180,13 @@ def _integers(text: str, size: int | None, where: str, key: str) -> NDArray[np.i
     return values
 
 
-def _floats(text: str, size: int, where: str, key: str) -> NDArray[np.float64]:
+def _floats(text: str, size: int, where: str, key: str, *, infinite: bool = False) -> NDArray[np.float64]:
     try:
         values = np.array([float(word) for word in text.split()], dtype=np.float64)
     except ValueError as error:
         raise ModelUnreadable(f"{where}: {key} holds what is not a number") from error
-    if len(values) != size or not np.isfinite(values).all():
-        raise ModelUnreadable(f"{where}: {key} must hold {size} finite numbers")
+    if len(values) != size or np.isnan(values).any() or not (infinite or np.isfinite(values).all()):
+        raise ModelUnreadable(f"{where}: {key} must hold {size} {'' if infinite else 'finite '}numbers")
     return values
 
 
@@ -218,7 +218,7 @@ def _read_tree(lines: list[str], number: int, width: int) -> Tree:
         leaf_value=floats("leaf_value", leaves),
         leaf_count=integers("leaf_count", leaves),
         feature=integers("split_feature", inner),
-        threshold=floats("threshold", inner),
+        threshold=_floats(_need(fields, "threshold", where), inner, where, "threshold", infinite=True),  # inf parts what is missing
         decision=integers("decision_type", inner),
         left=integers("left_child", inner),
         right=integers("right_child", inner),
