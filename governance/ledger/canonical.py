@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 
@@ -21,6 +22,7 @@ _OPTIONS = (
 # Where orjson and RFC 8785 differ: whole floats (1.0), exponents (1e-7), and the order of keys beyond the BMP (code points here, UTF-16
 # units there). They are looked for by what ends them; a hit inside a string costs time only.
 _NUMBER_DIFFERS = re.compile(rb"\.0[,\]}]|e[-+]?[0-9]{1,3}[,\]}]")
+_LARGE = re.compile(rb"[0-9]{16}")
 _BEYOND_BMP = re.compile(rb"[\xf0-\xf4]")
 
 
@@ -42,6 +44,20 @@ def canonical(value: object) -> bytes:
         except rfc8785.CanonicalizationError as error:
             raise RecordInvalid(f"a value has no canonical JSON: {error}") from error
     return text
+
+
+def read(text: bytes) -> object:
+    """Read canonical JSON so that writing it again gives the same bytes: whole numbers beyond 2^53 were floats.
+
+    Raises:
+        ValueError: the text is not JSON.
+    """
+    return json.loads(text, parse_int=_number) if _LARGE.search(text) else orjson.loads(text)
+
+
+def _number(text: str) -> float:
+    value = int(text)
+    return value if abs(value) < 2**53 else float(text)
 
 
 def _plain(value: object) -> object:

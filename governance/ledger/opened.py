@@ -13,7 +13,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from governance.ledger import merkle
-from governance.ledger.canonical import canonical
+from governance.ledger.canonical import canonical, read
 from governance.ledger.errors import ReceiptInvalid, RecordCorrupt, RecordInvalid
 from governance.ledger.receipt import detach
 from governance.ledger.record import GROUPS, commitment_root
@@ -75,8 +75,8 @@ def read_groups(body: bytes, response: bytes | None = None) -> dict[str, Any]:
         RecordCorrupt: the bytes are damaged.
     """
     try:
-        groups: object = orjson.loads(decompress(body))
-    except orjson.JSONDecodeError as error:
+        groups = read(decompress(body))
+    except (ValueError, RecursionError) as error:
         raise RecordCorrupt("the body of a record is not JSON") from error
     if not isinstance(groups, dict) or not set(groups) <= set(GROUPS):
         raise RecordCorrupt("the body of a record has unknown groups")

@@ -6,7 +6,6 @@ that other people's tools read it. The key id is the note's: the first four byte
 
 from __future__ import annotations
 
-import binascii
 import os
 import secrets
 import stat
@@ -21,7 +20,7 @@ import orjson
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from feature_store.times import SECOND, Millis, TimeUnreadable, format_time, parse_time
+from feature_store.times import SECOND, Millis, format_time, parse_time
 from governance.ledger.errors import KeyFileInvalid, ReceiptInvalid
 
 PUBLISH_WITHIN: Millis = SECOND
@@ -73,7 +72,7 @@ class Receipt:
                 key_id=value["key_id"],
                 signature=b64decode(value["signature"], validate=True),
             )
-        except (binascii.Error, TimeUnreadable) as error:
+        except ValueError as error:  # of base64 and of times
             raise ReceiptInvalid(f"a member of the receipt cannot be read: {error}") from error
 
     @property
@@ -110,7 +109,7 @@ class Verifier:
         key_id, _, encoded = rest.partition("+")
         try:
             raw = b64decode(encoded, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise ReceiptInvalid("the verifier key is not name+id+base64") from error
         if not name or len(raw) != 33 or raw[:1] != _ED25519:
             raise ReceiptInvalid("the verifier key is not an Ed25519 key of a signed note")
