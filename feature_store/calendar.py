@@ -1,8 +1,8 @@
-"""China's clock and calendar: the hour of the day, public holidays, the great sales."""
+"""China's clock and calendar: hours, days, public holidays."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from functools import lru_cache
 
 import holidays
@@ -11,9 +11,6 @@ from feature_store.times import DAY, HOUR, Millis
 
 LOCAL_OFFSET: Millis = 8 * HOUR
 """China has one time zone, UTC+8, and no summer time."""
-
-SALES: tuple[tuple[int, int], ...] = ((6, 18), (11, 11), (12, 12))
-"""(month, day) of the sales that fill the warehouses of the whole country."""
 
 _EPOCH = date(1970, 1, 1)
 
@@ -38,11 +35,6 @@ def local_midnight(moment: Millis) -> Millis:
     return local_day(moment) * DAY - LOCAL_OFFSET
 
 
-def to_millis(day: date) -> Millis:
-    """The first instant of a date in China."""
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000 - LOCAL_OFFSET
-
-
 @lru_cache(maxsize=64)
 def holidays_of(year: int) -> frozenset[int]:
     """China's public holidays of a year, in days since 1970-01-01."""
@@ -54,11 +46,3 @@ def holidays_between(first: int, last: int) -> int:
     """How many public holidays lie in the days ``first`` to ``last``, both included."""
     years = range(to_date(first).year, to_date(last).year + 1)
     return sum(first <= day <= last for year in years for day in holidays_of(year))
-
-
-@lru_cache(maxsize=4096)
-def days_since_sale(day: int) -> int:
-    """Days since the last great sale began; 0 on the day itself."""
-    today = to_date(day)
-    past = [date(year, month, of) for year in (today.year - 1, today.year) for month, of in SALES]
-    return min((today - sale).days for sale in past if sale <= today)
