@@ -77,7 +77,7 @@ def order_facts(order: Order, at: Millis) -> dict[str, Any]:
         "segment": customer.segment,
         "payment_method": payment.method if payment else None,
         "payment_status": payment.status if payment else None,
-        "promised_in_h": None if order.promised_by is None else (order.promised_by - at) / HOUR,
+        "promised_in_h": None if order.promised_by is None else (order.promised_by - order.placed_at) / HOUR,
         "customer_age_days": None if customer.registered_at is None else (at - customer.registered_at) / DAY,
         "same_address": None if billed is None or shipped is None else billed == shipped,
         "attributes": order.attributes,

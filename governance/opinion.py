@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from feature_store.snapshot import FeatureSnapshot
 from governance.values import Confidence, Explanation, ModelUse, Reason
 from models.artifact import ModelArtifact
-from models.calibration import Calibrator
-from models.specs import Task
+from models.calibration import Calibrator, ClassCalibrator, ConformalInterval
+from models.reasons import Effect, explain
 
 
 class FeaturesMissing(ValueError):
@@ -29,17 +29,10 @@ class Deployed:
     use: ModelUse
     _order: dict[tuple[str, ...], NDArray[np.intp] | None] = field(default_factory=dict, compare=False, repr=False)
 
-    @property
-    def threshold(self) -> float | None:
-        """From which probability on the event is predicted; only where there are two outcomes."""
-        if self.artifact.task is not Task.BINARY:
-            return None
-        return 0.5 if self.artifact.threshold is None else self.artifact.threshold
-
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The features that the model reads, in its order."""
-        return self.artifact.names
+        return tuple(card.name for card in self.artifact.features)
 
     def row(self, snapshot: FeatureSnapshot) -> NDArray[np.float64]:
         """The snapshot's values in the model's order, float64 (n,).
@@ -62,15 +55,7 @@ class Deployed:
     @cached_property
     def described(self) -> tuple[Mapping[str, Any], ...]:
         """What a person has to know about each feature, for the record: it is kept as it was when the model was trained."""
-        return tuple(
-            {
-                "label": dict(card.label),
-                "unit": card.unit,
-                "usual": card.raw(card.usual) if card.usual is not None else None,
-                "group": card.group,
-            }
-            for card in self.artifact.features
-        )
+        return tuple(card.to_json() for card in self.artifact.features)
 
     def _selection(self, names: tuple[str, ...]) -> NDArray[np.intp] | None:
         if names == self.names:
@@ -114,20 +99,55 @@ def form_opinion(deployed: Deployed, snapshot: FeatureSnapshot) -> Opinion:
     Raises:
         FeaturesMissing: the model reads features that the snapshot does not have.
     """
-    artifact = deployed.artifact
     row = deployed.row(snapshot)
-    said = artifact.predict(row)
-    explanation = Explanation(said.base, said.margin, artifact.link, artifact.names, row, said.contributions)
-    reasons = tuple(Reason(r.rank, r.code, r.text, r.direction, r.contribution, r.feature, r.value) for r in artifact.reasons(row, said))
-    if said.probability is None:  # a number has an interval of its own, and no event to be sure of
-        answer = {"value": said.value, "low": said.low, "high": said.high, "level": said.level}
-        return Opinion(None, explanation, reasons, f"{said.value:.6g}", answer)
-    event = said.label if artifact.task is Task.MULTICLASS and said.label is not None else artifact.event
-    return Opinion(
-        confidence=Confidence(event, said.probability, said.low, said.high, said.level),
-        explanation=explanation,
-        reasons=reasons,
-        prediction=said.label,
-        answer={"label": said.label, "probabilities": dict(said.probabilities)},
-        threshold=deployed.threshold,
-    )
+    calibrator = deployed.artifact.calibrator
+    if isinstance(calibrator, Calibrator):
+        return _of_two(deployed, row)
+    if isinstance(calibrator, ClassCalibrator):
+        return _of_many(deployed, calibrator, row)
+    return _of_number(deployed, calibrator, row)
+
+
+def _of_two(deployed: Deployed, row: NDArray[np.float64]) -> Opinion:
+    artifact = deployed.artifact
+    explanation = _explain(deployed, row, 0)
+    confidence = deployed.confidence(explanation.margin)
+    negative, positive = artifact.labels
+    threshold = 0.5 if artifact.threshold is None else artifact.threshold
+    label = positive if confidence.probability >= threshold else negative
+    probabilities = {negative: 1.0 - confidence.probability, positive: confidence.probability}
+    effect = Effect.of(artifact.event, label=None if artifact.encoder is None else f"{artifact.event} = {positive}")
+    reasons = _reasons(deployed, explanation, effect)
+    return Opinion(confidence, explanation, reasons, label, {"label": label, "probabilities": probabilities}, threshold)
+
+
+def _of_many(deployed: Deployed, calibrator: ClassCalibrator, row: NDArray[np.float64]) -> Opinion:
+    """The likeliest class: how likely it is, and what speaks for it."""
+    artifact = deployed.artifact
+    margins = artifact.scorer.margin(row)
+    top = int(margins.argmax())
+    label = artifact.labels[top]
+    explanation = _explain(deployed, row, top)
+    told = calibrator.confidence(margins)
+    confidence = Confidence(label, told.probability, told.low, told.high, calibrator.top.level)
+    answer = {"label": label, "probabilities": dict(zip(artifact.labels, calibrator.of(margins), strict=True))}
+    return Opinion(confidence, explanation, _reasons(deployed, explanation, Effect.of(artifact.event, label=label)), label, answer)
+
+
+def _of_number(deployed: Deployed, calibrator: ConformalInterval, row: NDArray[np.float64]) -> Opinion:
+    """A predicted number with its interval; there is no event, so there is no probability."""
+    explanation = _explain(deployed, row, 0)
+    told = calibrator.confidence(explanation.margin)
+    answer = {"value": told.probability, "low": told.low, "high": told.high, "level": calibrator.level}
+    return Opinion(None, explanation, _reasons(deployed, explanation, Effect.of("")), f"{told.probability:.6g}", answer)
+
+
+def _explain(deployed: Deployed, row: NDArray[np.float64], output: int) -> Explanation:
+    artifact = deployed.artifact
+    margin, base, contributions = artifact.scorer.explain(row, output)
+    return Explanation(base, margin, artifact.link, deployed.names, row, contributions)
+
+
+def _reasons(deployed: Deployed, explanation: Explanation, effect: Effect) -> tuple[Reason, ...]:
+    found = explain(deployed.artifact.features, explanation.values, explanation.contributions, effect)
+    return tuple(Reason(r.rank, r.code, r.text, r.direction, r.contribution, r.feature, r.value) for r in found)

@@ -10,6 +10,7 @@ import numpy as np
 
 from feature_store.order import MICRO
 from feature_store.snapshot import FeatureSnapshot
+from governance.completion import complete
 from governance.facts import order_facts
 from governance.inputs import Inputs
 from governance.opinion import Deployed, Opinion, form_opinion
@@ -28,8 +29,6 @@ def decide_split(inputs: Inputs, deployed: Deployed | None, policy: Policy, time
         feature_store.network_request.NetworkRefused: the request names an unknown node.
         models.splitting.ProblemRefused: amounts too large to be added exactly.
     """
-    from governance.decision import complete
-
     assert inputs.order is not None
     assert inputs.network is not None
     risks = _risks(deployed, inputs.lanes)
@@ -37,10 +36,10 @@ def decide_split(inputs: Inputs, deployed: Deployed | None, policy: Policy, time
         inputs.order,
         inputs.network,
         {lane: LaneRisk(risk.probability) for lane, risk in risks.items()},
-        inputs.constraints or Constraints(),
-        inputs.weights or Weights(),
-        prices(policy),
-        inputs.decided_at,
+        constraints=inputs.constraints or Constraints(),
+        weights=inputs.weights or Weights(),
+        prices=prices(policy),
+        decided_at=inputs.decided_at,
         oms_choice=inputs.oms_choice,
         timer=timer,
     )
@@ -95,10 +94,22 @@ def _opinion(
     opinion = form_opinion(deployed, snapshot)
     if not plan.lanes or opinion.confidence is None:
         return opinion, snapshot
-    at_least_one = {
-        bound: 1.0 - float(np.prod([1.0 - getattr(risks[lane], bound) for lane in used])) for bound in ("probability", "low", "high")
-    }
-    return replace(opinion, confidence=replace(opinion.confidence, **at_least_one)), snapshot
+    confidence = Confidence(
+        opinion.confidence.event,
+        _at_least_one([risks[lane].probability for lane in used]),
+        _at_least_one([risks[lane].low for lane in used]),
+        _at_least_one([risks[lane].high for lane in used]),
+        opinion.confidence.level,
+    )
+    return replace(opinion, confidence=confidence), snapshot
+
+
+def _at_least_one(probabilities: Sequence[float]) -> float:
+    """The probability that one of independent events happens at least."""
+    none = 1.0
+    for probability in probabilities:
+        none *= 1.0 - probability
+    return 1.0 - none
 
 
 def _plan_facts(plan: ShipmentPlan) -> dict[str, Any]:

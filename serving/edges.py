@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -33,7 +33,7 @@ class Run(Protocol):
 class Store(Protocol):
     """The online feature store (:class:`feature_store.online.OnlineStore`)."""
 
-    def read(self, keys: Iterable[EntityKey]) -> States:
+    def read(self, keys: Sequence[EntityKey]) -> States:
         """The states of these entities, in one round trip."""
 
 
@@ -59,7 +59,7 @@ async def _in_place(read: Callable[[], T]) -> T:
 def states_from(store: Store, run: Run) -> ReadStates:
     """Read entity states for step 2."""
 
-    def read(keys: Iterable[EntityKey]) -> Awaitable[States]:
+    def read(keys: Sequence[EntityKey]) -> Awaitable[States]:
         return run(lambda: store.read(keys))
 
     return read

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,7 +37,7 @@ from serving.force import Force
 log = logging.getLogger(__name__)
 
 States = Mapping[EntityKey, EntityState]
-ReadStates = Callable[[Iterable[EntityKey]], Awaitable[States]]
+ReadStates = Callable[[Sequence[EntityKey]], Awaitable[States]]
 """Reads the states of entities in one round trip; raises anything when the store is down."""
 
 
@@ -88,7 +88,7 @@ async def make_decisions(admitted: Admitted, force: Force, read: ReadStates, at:
     made: dict[str, Made] = {}
     skipped: dict[str, str] = {}
     for decision_type in admitted.types:
-        reason = _skip(admitted, decision_type, made, states)
+        reason = _skip(admitted, decision_type, made, states, at)
         if reason is not None:
             skipped[decision_type] = reason
             continue
@@ -106,7 +106,7 @@ async def _read_states(admitted: Admitted, read: ReadStates) -> tuple[States, tu
     order = admitted.order
     if order is None:
         return {}, None
-    keys = dict.fromkeys(key for decision_type in admitted.types for key in entity_keys(order, decision_type))
+    keys = tuple(dict.fromkeys(key for decision_type in admitted.types for key in entity_keys(order, decision_type)))
     try:
         if admitted.deadline is None:
             return await read(keys), None
@@ -119,7 +119,7 @@ async def _read_states(admitted: Admitted, read: ReadStates) -> tuple[States, tu
         return {}, ("feature_store", "the features could not be read")
 
 
-def _skip(admitted: Admitted, decision_type: str, made: Mapping[str, Made], states: States) -> str | None:
+def _skip(admitted: Admitted, decision_type: str, made: Mapping[str, Made], states: States, at: Millis) -> str | None:
     """Why this decision of an order is not made; ``None`` when it is."""
     if admitted.ask.type != ORDERS:
         return None
@@ -128,7 +128,7 @@ def _skip(admitted: Admitted, decision_type: str, made: Mapping[str, Made], stat
         return f"the order is stopped: {so_far.decided_by}"
     body = admitted.body
     if decision_type == DecisionType.SPLIT_ORDER and isinstance(body, SplitBody) and body.nodes is None:
-        network = read_network(body.order, states, 0)
+        network = read_network(body.order, states, at)
         if states and not network.nodes and not network.rates:
             return "no node is known: send node_status and lane_rate events, or nodes and rates in the request"
     return None

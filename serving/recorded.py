@@ -9,6 +9,7 @@ import numpy as np
 
 from feature_store.times import format_time
 from governance.ledger.opened import numbers
+from models.features import FeatureCard
 from serving.rendering import finite
 
 
@@ -40,17 +41,18 @@ def contributions(groups: Mapping[str, Any]) -> dict[str, Any] | None:
     as_of = groups["snapshot"]["as_of"]
     listed = []
     for name, part, described in zip(explanation["names"], parts.tolist(), explanation["features"], strict=True):
-        feature = known.get(name, {})
+        feature, card = known.get(name, {}), FeatureCard.from_json(described)
+        value, usual = feature.get("value"), card.usual
         at = feature.get("event_time")
         listed.append(
             {
                 "feature": name,
-                "value": feature.get("value"),
+                "value": None if value is None else card.raw(value),
                 "contribution": part,
-                "group": described.get("group"),
-                "label": described.get("label"),
-                "unit": described.get("unit"),
-                "usual": described.get("usual"),
+                "group": card.group,
+                "label": dict(card.label),
+                "unit": card.unit or None,
+                "usual": None if usual is None else card.raw(usual),
                 "origin": feature.get("origin"),
                 "event_time": None if at is None else format_time(at),
                 "age_s": None if at is None else max(0.0, (as_of - at) / 1000),
