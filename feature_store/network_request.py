@@ -96,7 +96,9 @@ def check_network(
     Args:
         currency: the order's.
         known: node ids of the store, which hold where the request tells no nodes.
-        nodes: as in the request, ``None`` where it tells none; likewise ``stock`` and ``rates``.
+        nodes: as in the request, ``None`` where it tells none.
+        stock: likewise.
+        rates: likewise.
 
     Raises:
         NetworkRefused: with every error and its place in the request.
@@ -106,10 +108,10 @@ def check_network(
     _once(errors, "nodes", [node.node_id for node in nodes or ()])
     _once(errors, "stock", [f"{item.sku} at {item.node_id}" for item in stock or ()])
     _once(errors, "rates", [f"{rate.node_id} to {rate.region} by {rate.service}" for rate in rates or ()])
-    for part, entries in (("stock", stock or ()), ("rates", rates or ())):
-        for index, entry in enumerate(entries):
-            if entry.node_id not in ids:
-                errors.append(((part, index, "node_id"), f"node {entry.node_id!r} is unknown"))
+    named = [("stock", i, item.node_id) for i, item in enumerate(stock or ())] + [
+        ("rates", i, rate.node_id) for i, rate in enumerate(rates or ())
+    ]
+    errors += [((part, i, "node_id"), f"node {node_id!r} is unknown") for part, i, node_id in named if node_id not in ids]
     amounts: list[tuple[Loc, Money]] = [
         (("nodes", i, "processing_cost"), node.processing_cost) for i, node in enumerate(nodes or ()) if node.processing_cost
     ]

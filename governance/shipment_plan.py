@@ -44,7 +44,7 @@ class ShipmentPlan:
     lanes: tuple[tuple[str, str], ...]
 
 
-def plan_shipments(
+def plan_shipments(  # noqa: PLR0917 - the order of the story: what, from where, how sure, under which terms, when
     order: Order,
     network: Network,
     risks: Mapping[tuple[str, str], LaneRisk],
@@ -60,7 +60,13 @@ def plan_shipments(
     """The best plan for an order, explained.
 
     Args:
+        order: what to ship, and where to.
+        network: the nodes, stock and rates there are.
         risks: predicted lateness by (node id, service).
+        constraints: the request's hard constraints.
+        weights: the request's weights of the terms.
+        prices: the policy's money rates.
+        decided_at: the moment of the decision; every time in the plan counts from it.
         oms_choice: the plan the OMS would have made, ``{"shipments": [{"node_id", "service"?, "lines"?: [{"line_id", "qty"}]}]}``.
         limit: most search nodes.
         timer: seconds; tells ``optimality.ms`` and nothing else. A replay passes a constant.
@@ -70,7 +76,7 @@ def plan_shipments(
         models.splitting.ProblemRefused: amounts too large to be added exactly.
     """
     started = timer()
-    sourcing = build_problem(order, network, risks, constraints, weights, prices, decided_at)
+    sourcing = build_problem(order, network, risks, constraints=constraints, weights=weights, prices=prices, decided_at=decided_at)
     solution = solve(sourcing.problem, limit=limit)
     return render_plan(sourcing, solution, (timer() - started) * 1e3, oms_choice)
 
@@ -223,7 +229,7 @@ def _chosen(sourcing: Sourcing, oms_choice: Mapping[str, Any]) -> tuple[Plan, li
             raise NetworkRefused([((*loc, "node_id"), f"no lane leads from {shipment.get('node_id')!r} to {order.ship_to.region!r}")])
         column = np.zeros(len(order.lines), dtype=np.int64)
         for j, item in enumerate(wanted if wanted is not None else [{"line_id": line.line_id, "qty": line.qty} for line in order.lines]):
-            i = line_at.get(item.get("line_id")) if isinstance(item, Mapping) else None
+            i = line_at.get(str(item.get("line_id"))) if isinstance(item, Mapping) else None
             qty = item.get("qty") if isinstance(item, Mapping) else None
             if i is None or not isinstance(qty, int) or isinstance(qty, bool) or not 0 < qty <= order.lines[i].qty:
                 raise NetworkRefused([((*loc, "lines", j), "tell a line_id of the order and a qty of at most its own")])

@@ -114,17 +114,21 @@ def rejected_nodes(sourcing: Sourcing, plan: Plan, show: Show, moment: Show) -> 
     """Why each node that ships nothing lost, by node id.
 
     Args:
+        sourcing: the problem.
+        plan: the plan that won.
         show: writes millionths for a reader.
         moment: writes Millis for a reader.
     """
     used = {int(sourcing.problem.node[o]) for o in plan.options}
     near = neighbours(sourcing.problem, plan)
     return [
-        (node.node_id, _node_why(sourcing, n, near.get(n), plan, show, moment)) for n, node in enumerate(sourcing.nodes) if n not in used
+        (node.node_id, _node_why(sourcing, n, near.get(n), plan, show=show, moment=moment))
+        for n, node in enumerate(sourcing.nodes)
+        if n not in used
     ]
 
 
-def _node_why(sourcing: Sourcing, n: int, near: Neighbour | None, plan: Plan, show: Show, moment: Show) -> Why:
+def _node_why(sourcing: Sourcing, n: int, near: Neighbour | None, plan: Plan, *, show: Show, moment: Show) -> Why:
     code, delta = _hard_reason(sourcing, n), None
     facts: dict[str, Any] = {"max_shipments": sourcing.problem.max_shipments}
     if code is None and near is None:
@@ -148,7 +152,7 @@ def _node_why(sourcing: Sourcing, n: int, near: Neighbour | None, plan: Plan, sh
     return _why(NODE_TEXTS[code], code.value, facts, delta)
 
 
-def _hard_reason(sourcing: Sourcing, n: int) -> NodeReason | None:
+def _hard_reason(sourcing: Sourcing, n: int) -> NodeReason | None:  # noqa: PLR0911 - one for each reason
     """The first hard constraint that keeps the node from shipping even one piece."""
     problem, node = sourcing.problem, sourcing.nodes[n]
     lanes = np.flatnonzero(problem.node == n)

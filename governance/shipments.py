@@ -217,6 +217,7 @@ def build_problem(
     order: Order,
     network: Network,
     risks: Mapping[tuple[str, str], LaneRisk],
+    *,
     constraints: Constraints,
     weights: Weights,
     prices: Prices,
@@ -225,7 +226,13 @@ def build_problem(
     """Everything that the optimiser needs to know of this order.
 
     Args:
+        order: what to ship, and where to.
+        network: the nodes, stock and rates there are.
         risks: by (node id, service); a lane that is missing here is taken as never late and on plan.
+        constraints: the request's hard constraints.
+        weights: the request's weights of the terms.
+        prices: the policy's money rates.
+        decided_at: the moment of the decision.
 
     Raises:
         NetworkRefused: an unknown node, or one both forbidden and required.
@@ -321,4 +328,5 @@ def _blocked(order: Order, nodes: Sequence[Node], at: I64, arrival: I64, constra
 def _whole(values: NDArray[Any]) -> I64:
     if values.size and not np.abs(values).max() < 2.0**52:
         raise ProblemRefused("the order's weights and rates are too large to be added exactly")
-    return np.rint(values).astype(np.int64)
+    whole: I64 = np.rint(values).astype(np.int64)
+    return whole

@@ -3,7 +3,9 @@
 Where they do, it is a lower bound, and the point from which :mod:`models.splitting.flow` goes on.
 """
 
-# mypy: disable-error-code="untyped-decorator"
+# Compiled code: numba's whole numbers are numpy's to the type checker, and handing over many arrays is what is fast.
+# mypy: disable-error-code="untyped-decorator, return-value, no-any-return, assignment"
+# ruff: noqa: PLR0917
 from __future__ import annotations
 
 import numpy as np

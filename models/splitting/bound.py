@@ -6,7 +6,9 @@ one option of a node and at most the permitted number of shipments are taken. An
 may be rounded, a bound is never wrong.
 """
 
-# mypy: disable-error-code="untyped-decorator"
+# Compiled code: numba's whole numbers are numpy's to the type checker, and handing over many arrays is what is fast.
+# mypy: disable-error-code="untyped-decorator, return-value, no-any-return, assignment"
+# ruff: noqa: PLR0917
 from __future__ import annotations
 
 import numpy as np

@@ -4,7 +4,8 @@ An *item* is a line (or several alike) or a whole ship-together group; an *optio
 in the plan at hand. m items, o options, n nodes, s SKUs for which items compete. Costs carry the tie-break in their last digits.
 """
 
-# mypy: disable-error-code="untyped-decorator"
+# Compiled code: numba's whole numbers are numpy's to the type checker, and handing over many arrays is what is fast.
+# mypy: disable-error-code="untyped-decorator, return-value, no-any-return, assignment"
 from __future__ import annotations
 
 from typing import NamedTuple

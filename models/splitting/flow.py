@@ -4,7 +4,9 @@ It starts from the assignment that ignores what is shared, which is optimal for 
 ends in a minimum-cost flow (successive shortest paths: Ahuja, Magnanti & Orlin, Network Flows, 1993, §9.7).
 """
 
-# mypy: disable-error-code="untyped-decorator"
+# Compiled code: numba's whole numbers are numpy's to the type checker, and handing over many arrays is what is fast.
+# mypy: disable-error-code="untyped-decorator, return-value, no-any-return, assignment"
+# ruff: noqa: PLR0917
 from __future__ import annotations
 
 import numpy as np

@@ -78,18 +78,27 @@ def _columns(problem: Problem, items: tuple[Item, ...]) -> tuple[I64, I64, I64, 
     return quantity, pieces, np.ascontiguousarray(cost), np.ascontiguousarray(most)
 
 
+def _wanted(problem: Problem, items: tuple[Item, ...]) -> dict[int, list[tuple[int, int]]]:
+    """For each SKU the items that want it, and how many pieces of it."""
+    wanted: dict[int, dict[int, int]] = {}
+    skus, quantities = problem.sku.tolist(), problem.quantity.tolist()
+    for i, item in enumerate(items):
+        for line in item.lines:
+            users = wanted.setdefault(skus[line], {})
+            users[i] = users.get(i, 0) + quantities[line]
+    return {sku: list(users.items()) for sku, users in wanted.items()}
+
+
 def _shares(problem: Problem, items: tuple[Item, ...], most: I64, quantity: I64) -> tuple[I64, I64, I64, I64]:
     """SKUs for which items compete: number per item (m,), stock (shares, n), demand of groups (m, shares), nodes where it may bind (n,)."""
-    wanted: dict[int, list[tuple[int, int]]] = {}
-    for i, item in enumerate(items):
-        per_sku: dict[int, int] = {}
-        for line in item.lines:
-            per_sku[int(problem.sku[line])] = per_sku.get(int(problem.sku[line]), 0) + int(problem.quantity[line])
-        for sku, amount in per_sku.items():
-            wanted.setdefault(sku, []).append((i, amount))
+    wanted = _wanted(problem, items)
+    if all(len(users) < 2 for users in wanted.values()):
+        nothing = np.zeros(problem.capacity.size, np.int64)
+        return np.full(len(items), -1, np.int64), np.zeros((0, nothing.size), np.int64), np.zeros((len(items), 0), np.int64), nothing
     share = np.full(len(items), -1, dtype=np.int64)
     binding = np.zeros(problem.capacity.size, dtype=np.int64)
-    stock, columns = [], []
+    stock: list[I64] = []
+    columns: list[I64] = []
     for sku, users in wanted.items():
         if len(users) < 2:
             continue
@@ -113,13 +122,13 @@ def _shares(problem: Problem, items: tuple[Item, ...], most: I64, quantity: I64)
     return share, np.ascontiguousarray(np.array(stock)), np.ascontiguousarray(np.array(columns).T), binding
 
 
-def _scale(quantity: I64, pieces: I64, cost: I64, most: I64, fixed: I64, first: I64) -> tuple[int, int, I64]:
+def _scale(quantity: I64, pieces: I64, dearest_unit: I64, fixed: I64, first: I64) -> tuple[int, int, I64]:
     """Factor that makes room for the tie-break, the penalty of a piece, and the scaled fixed costs.
 
     The penalty exceeds the cost of any plan, so that shipping one piece more always wins. Among plans of equal cost the one with fewest
     shipments wins, then the one whose options stand first.
     """
-    dearest = int((quantity * np.where(most > 0, cost, 0).max(axis=0)).sum()) + sum(int(fixed[a:b].max()) for a, b in pairwise(first))
+    dearest = int((quantity * dearest_unit).sum()) + sum(int(fixed[a:b].max()) for a, b in pairwise(first))
     asked = int((quantity * pieces).sum())
     nodes, options = first.size - 1, fixed.size
     for shipment, rank in ((nodes * options, 1), (1, 0), (0, 0)):
@@ -132,12 +141,13 @@ def _scale(quantity: I64, pieces: I64, cost: I64, most: I64, fixed: I64, first: 
 
 
 def reduce_problem(problem: Problem) -> Reduced | None:
+    """The problem as the kernel reads it; ``None`` when nothing can ship or a node that must ship cannot."""
     items = _items(problem)
     quantity, pieces, cost, most = _columns(problem, items)
     asked = int((quantity * pieces).sum())
     options = np.flatnonzero(most.any(axis=1))
-    used = most.any(axis=0)
-    if not used.all():
+    used = np.asarray(most.any(axis=0), dtype=np.bool_)
+    if not bool(used.all()):
         items = tuple(item for item, use in zip(items, used, strict=True) if use)
         quantity, pieces, cost, most = quantity[used], pieces[used], cost[:, used], most[:, used]
     if not options.size:
@@ -155,7 +165,7 @@ def reduce_problem(problem: Problem) -> Reduced | None:
     narrow = ((at_node > 0) & ~loose[:, None]).any(axis=0)
     whole = np.array([item.whole for item in items])
     bound_groups = (whole & (narrow | (demand > 0).any(axis=1))).astype(np.int64)
-    scale, per_piece, scaled = _scale(quantity, pieces, cost, most, fixed, first)
+    scale, per_piece, scaled = _scale(quantity, pieces, np.where(most > 0, cost, 0).max(axis=0), fixed, first)
     must = np.zeros(nodes.size, dtype=np.int64)
     for number in problem.must:
         found = np.flatnonzero(nodes == number)

@@ -1,6 +1,8 @@
 """Depth-first branch and bound over which options ship; the work is counted, never timed."""
 
-# mypy: disable-error-code="untyped-decorator"
+# Compiled code: numba's whole numbers are numpy's to the type checker, and handing over many arrays is what is fast.
+# mypy: disable-error-code="untyped-decorator, return-value, no-any-return, assignment"
+# ruff: noqa: PLR0917
 from __future__ import annotations
 
 import numpy as np

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.splitting.data import FAR, I64, Best
+from models.splitting.neighbours import neighbours
 from models.splitting.problem import Plan, Problem, Solution
 from models.splitting.reduction import Reduced, reduce_problem, to_lines
 from models.splitting.search import search
@@ -25,20 +26,54 @@ class _Found:
     lower: int
     explored: int
 
-
-def _search(reduced: Reduced, limit: int, cutoff: int, most_shipments: int, closed: I64, prices: I64) -> _Found:
-    nodes, m = reduced.data.must.size, reduced.data.quantity.size
-    best = Best(np.array([cutoff, 0], dtype=np.int64), np.zeros(nodes + 1, np.int64), np.zeros((m, nodes + 1), np.int64))
-    lower, explored = search(reduced.data, limit, ROOT_ROUNDS, ROUNDS, most_shipments, closed, prices, best)
-    cost, count = best.value.tolist()
-    return _Found(cost, best.slots[:count], best.pieces[:, :count], lower, explored)
+    @property
+    def proven(self) -> bool:
+        return self.lower >= self.cost
 
 
-def _plan(problem: Problem, reduced: Reduced, found: _Found) -> Plan:
-    shipped = to_lines(problem, reduced, found.slots, found.pieces)
-    used = shipped.any(axis=0)
-    cost = int((shipped * problem.piece_cost).sum()) + int(problem.fixed[used].sum()) - (problem.credit if used.any() else 0)
-    return Plan(shipped, cost, problem.quantity - shipped.sum(axis=1))
+@dataclass(frozen=True)
+class _Hunt:
+    """One problem, searched once for the plan and again for the runner-up; ``prices`` are those of the last root."""
+
+    problem: Problem
+    reduced: Reduced
+    prices: I64
+
+    def best(self, limit: int, cutoff: int = FAR, without: int | None = None) -> _Found:
+        """The cheapest plan below ``cutoff``, one option left out."""
+        data = self.reduced.data
+        nodes, closed = data.must.size, np.zeros(data.fixed.size, np.int64)
+        if without is not None:
+            closed[without] = -1
+        most = nodes if self.problem.max_shipments is None else min(nodes, self.problem.max_shipments)
+        best = Best(
+            np.array([cutoff, 0], dtype=np.int64), np.zeros(nodes + 1, np.int64), np.zeros((data.quantity.size, nodes + 1), np.int64)
+        )
+        lower, explored = search(data, limit, ROOT_ROUNDS, ROUNDS, most, closed, self.prices, best)
+        cost, count = best.value.tolist()
+        return _Found(cost, best.slots[:count], best.pieces[:, :count], lower, explored)
+
+    def plan(self, found: _Found) -> Plan:
+        """What was found, in the problem's lines and options."""
+        shipped = to_lines(self.problem, self.reduced, found.slots, found.pieces)
+        used = shipped.any(axis=0)
+        cost = (
+            int((shipped * self.problem.piece_cost).sum())
+            + int(self.problem.fixed[used].sum())
+            - (self.problem.credit if used.any() else 0)
+        )
+        return Plan(shipped, cost, self.problem.quantity - shipped.sum(axis=1))
+
+    def runner_up(self, found: _Found, limit: int) -> tuple[Plan | None, bool]:
+        """The best plan without at least one of the shipments found: the best over leaving each one out; and whether that is proven."""
+        cutoff, second, proven = FAR, None, True
+        for o in found.slots[found.pieces.any(axis=0)].tolist():
+            other = self.best(max(limit, 1), cutoff, without=o)
+            limit -= other.explored
+            proven = proven and other.proven
+            if other.cost < cutoff:
+                cutoff, second = other.cost, other
+        return (None if second is None or not second.pieces.any() else self.plan(second)), proven
 
 
 def solve(problem: Problem, *, limit: int = NODE_LIMIT, runner_up: bool = True) -> Solution:
@@ -56,46 +91,30 @@ def solve(problem: Problem, *, limit: int = NODE_LIMIT, runner_up: bool = True) 
     if reduced is None:
         nothing = Plan(np.zeros(problem.piece_cost.shape, np.int64), 0, problem.quantity.copy())
         return Solution(None if problem.must else nothing, proven=True, least_left_out=nothing.left_out, least_cost=0, explored=0)
-    nodes = reduced.data.must.size
-    most = nodes if problem.max_shipments is None else min(nodes, problem.max_shipments)
-    closed, prices = np.zeros(reduced.data.fixed.size, np.int64), np.full(reduced.data.quantity.size, -1, np.int64)
-    found = _search(reduced, limit, FAR, most, closed, prices)
+    hunt = _Hunt(problem, reduced, np.full(reduced.data.quantity.size, -1, np.int64))
+    found = hunt.best(limit)
     if found.cost >= FAR:
-        return Solution(None, proven=found.lower >= found.cost, least_left_out=0, least_cost=0, explored=found.explored)
-    plan = _plan(problem, reduced, found)
+        return Solution(None, proven=found.proven, least_left_out=0, least_cost=0, explored=found.explored)
+    plan = hunt.plan(found)
     left_out, rest = divmod(max(found.lower, 0), reduced.per_piece)
     least_cost = max(0, -(-rest // reduced.scale) - problem.credit)
-    proven = found.lower >= found.cost
-    second, second_proven = _runner_up(problem, reduced, found, limit, most, prices) if runner_up else (None, False)
+    second, second_proven = hunt.runner_up(found, limit) if runner_up else (None, False)
     return Solution(
         plan=plan,
-        proven=proven,
-        least_left_out=plan.left_out if proven else left_out + reduced.lost,
-        least_cost=plan.cost if proven else least_cost,
+        proven=found.proven,
+        least_left_out=plan.left_out if found.proven else left_out + reduced.lost,
+        least_cost=plan.cost if found.proven else least_cost,
         explored=found.explored,
         runner_up=second,
         runner_up_proven=second_proven,
     )
 
 
-def _runner_up(problem: Problem, reduced: Reduced, found: _Found, limit: int, most: int, prices: I64) -> tuple[Plan | None, bool]:
-    """The best plan without at least one of the shipments found: the best over leaving each one out."""
-    cutoff, best, proven, left = FAR, None, True, limit
-    for o in found.slots[found.pieces.any(axis=0)]:
-        closed = np.zeros(reduced.data.fixed.size, np.int64)
-        closed[o] = -1
-        other = _search(reduced, max(left, 1), cutoff, most, closed, prices.copy())
-        left -= other.explored
-        proven = proven and other.lower >= other.cost
-        if other.cost < cutoff:
-            cutoff, best = other.cost, other
-    if best is None or not best.pieces.any():
-        return None, proven
-    return _plan(problem, reduced, best), proven
-
-
 def warm() -> None:
     """Compile or load the kernel, so that the first order does not wait for it."""
     one = np.ones(1, dtype=np.int64)
-    square = np.ones((1, 1), dtype=np.int64)
-    solve(Problem(one, one - 1, square, square.astype(bool), one - 1, one, square, one))
+    two = np.ones((2, 1), dtype=np.int64)
+    problem = Problem(one, one - 1, two.T.copy(), two.T.astype(np.bool_), np.arange(2), np.ones(2, np.int64), two, np.full(2, -1))
+    plan = solve(problem).plan
+    if plan is not None:
+        neighbours(problem, plan)
