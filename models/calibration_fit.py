@@ -72,7 +72,7 @@ def fit_classes(margins: Floats, labels: NDArray[np.int64], level: float) -> Cla
 
 def fit_interval(predictions: Floats, targets: Floats, level: float) -> ConformalInterval:
     """See :meth:`models.calibration.ConformalInterval.fit`."""
-    fewest = math.ceil(2 / (1 - level))
+    fewest = math.ceil(2 / (1 - level) - 1e-9)
     if len(targets) < fewest:
         raise CalibrationImpossible(f"{len(targets)} calibration rows; an interval at level {level:g} needs at least {fewest}")
     ranges = max(1, min(_RANGES, len(targets) // max(_ROWS_OF_A_RANGE, fewest)))
