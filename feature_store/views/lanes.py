@@ -141,7 +141,7 @@ FEATURES = (
     ),
     SLACK,
     Feature(
-        "express_service", _F, _U.NONE, "express service", "加急服务", "EXPRESS_ASKED", _G.LANE,
+        "express_service", _F, _U.NONE, "express service on the lane", "该线路使用加急服务", "EXPRESS_SERVICE", _G.LANE,
         of_lane("service is express", lambda _, lane, __: float(lane.service == EXPRESS_SERVICE)), actionable=True, scope=_LANE,
     ),
     SERVICE_LATE,
