@@ -88,7 +88,7 @@ async def make_decisions(admitted: Admitted, force: Force, read: ReadStates, at:
     made: dict[str, Made] = {}
     skipped: dict[str, str] = {}
     for decision_type in admitted.types:
-        reason = _skip(admitted, decision_type, made, states, at)
+        reason = _skip(admitted, decision_type, made, None if failure else states, at)
         if reason is not None:
             skipped[decision_type] = reason
             continue
@@ -119,7 +119,7 @@ async def _read_states(admitted: Admitted, read: ReadStates) -> tuple[States, tu
         return {}, ("feature_store", "the features could not be read")
 
 
-def _skip(admitted: Admitted, decision_type: str, made: Mapping[str, Made], states: States, at: Millis) -> str | None:
+def _skip(admitted: Admitted, decision_type: str, made: Mapping[str, Made], states: States | None, at: Millis) -> str | None:
     """Why this decision of an order is not made; ``None`` when it is."""
     if admitted.ask.type != ORDERS:
         return None
@@ -127,10 +127,9 @@ def _skip(admitted: Admitted, decision_type: str, made: Mapping[str, Made], stat
     if so_far.outcome is Outcome.STOP:
         return f"the order is stopped: {so_far.decided_by}"
     body = admitted.body
-    if decision_type == DecisionType.SPLIT_ORDER and isinstance(body, SplitBody) and body.nodes is None:
-        network = read_network(body.order, states, at)
-        if states and not network.nodes and not network.rates:
-            return "no node is known: send node_status and lane_rate events, or nodes and rates in the request"
+    asks_store = decision_type == DecisionType.SPLIT_ORDER and isinstance(body, SplitBody) and body.nodes is None
+    if asks_store and states is not None and not read_network(body.order, states, at).nodes:
+        return "no node is known: send node_status and lane_rate events, or nodes and rates in the request"
     return None
 
 

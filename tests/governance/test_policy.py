@@ -24,7 +24,9 @@ DOCUMENT: dict[str, Any] = {
     "type": "acceptance",
     "title": WORDS,
     "parameters": [{"name": "hold_at", "kind": "probability", "value": 0.5, "text": WORDS}],
-    "constraints": [{"id": "paid", "require": "order.payment_status == 'authorised'", "outcome": "REJECT", "code": "UNPAID", "text": WORDS}],
+    "constraints": [
+        {"id": "paid", "require": "order.payment_status == 'authorised'", "outcome": "REJECT", "code": "UNPAID", "text": WORDS}
+    ],
     "rules": [
         {"id": "risky", "when": "model.probability >= params.hold_at", "outcome": "HOLD"},
         {"id": "slow", "when": "features.delay_days > 3.0", "outcome": "HOLD", "code": "SLOW", "text": WORDS, "queue": "slow"},
@@ -189,7 +191,9 @@ def test_every_built_in_type_has_a_policy_and_so_have_custom_ones() -> None:
     status=st.sampled_from(["authorised", "declined", None]),
     short=st.sampled_from([None, 0.0, 1.0, 3.0]),
 )
-def test_no_default_policy_answers_outside_its_type(probability: float, width: float, amount: float, status: str | None, short: float | None) -> None:
+def test_no_default_policy_answers_outside_its_type(
+    probability: float, width: float, amount: float, status: str | None, short: float | None
+) -> None:
     low, high = max(0.0, probability - width / 2), min(1.0, probability + width / 2)
     told = {
         "order": {**FACTS["order"], "amount": amount, "payment_status": status},

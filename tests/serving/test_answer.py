@@ -1,0 +1,274 @@
+"""The life of a request: idempotency, supersession, deadlines, durability. On real parts but for the edge that a test breaks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import pytest
+
+from feature_store.entities import EntityKey
+from feature_store.state import EntityState
+from governance.ledger.errors import NotDurable
+from governance.ledger.log import Committed
+from governance.ledger.receipt import Receipt, detach, verify
+from governance.ledger.rows import DecisionRow, Row
+from governance.ledger.store import Filters
+from serving.force import Force
+
+EMPTY: dict[EntityKey, EntityState] = {}
+
+
+async def read_nothing(keys: Sequence[EntityKey]) -> dict[EntityKey, EntityState]:
+    return EMPTY
+
+
+async def read_slowly(keys: Sequence[EntityKey]) -> dict[EntityKey, EntityState]:
+    await asyncio.sleep(60)
+    return EMPTY
+
+
+async def read_fails(keys: Sequence[EntityKey]) -> dict[EntityKey, EntityState]:
+    raise ConnectionError("the store is down")
+
+
+class Refusing:
+    """Records of a database that is down."""
+
+    async def commit(self, rows: Sequence[Row]) -> Committed:
+        raise NotDurable("no disk")
+
+
+class Watching:
+    """Remembers what is committed, and holds it until it is let go."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.entered = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def commit(self, rows: Sequence[Row]) -> Committed:
+        self.rows += rows
+        self.entered.set()
+        await self.go_on.wait()
+        first = rows[0]
+        assert isinstance(first, DecisionRow)
+        return Committed(True, first.response)
+
+
+def count(service: Any) -> int:
+    return len(service.reader.search(Filters(), limit=500).lines)
+
+
+def test_the_same_key_and_body_give_the_same_bytes(service: Any, body: Any) -> None:
+    first = service.decide("acceptance", body())
+    again = service.decide("acceptance", body())
+    assert first.status == again.status == 200
+    assert first.content == again.content
+    assert count(service) == 1
+
+
+def test_another_order_of_members_is_the_same_body(service: Any, body: Any) -> None:
+    first = service.decide("acceptance", body())
+    again = service.decide("acceptance", dict(reversed(body().items())))
+    assert first.content == again.content
+
+
+@pytest.mark.parametrize(("decision_type", "change"), [("acceptance", {"channel": "web"}), ("fraud", {})])
+def test_the_same_key_for_another_request_is_refused(service: Any, body: Any, decision_type: str, change: dict[str, Any]) -> None:
+    service.decide("acceptance", body())
+    refused = service.decide(decision_type, body(**change))
+    assert refused.status == 422
+    assert refused.json["type"].endswith("idempotency-key-reused")
+    assert count(service) == 1
+
+
+def test_a_key_belongs_to_its_principal(service: Any, body: Any) -> None:
+    from governance.access import Role, create_key
+
+    service.decide("acceptance", body())
+    other = {**service.keys, Role.OMS: create_key(service.engine, Role.OMS, "another-oms")}
+    service.keys = other
+    answer = service.decide("acceptance", body(channel="web"))
+    assert answer.status == 200
+    assert count(service) == 2
+
+
+def test_an_answer_is_in_the_database_with_its_receipt_before_it_is_told(service: Any, body: Any) -> None:
+    answer = service.decide("acceptance", body())
+    stored = service.reader.get(answer.json["decision_id"])
+    assert stored is not None
+    assert stored.response == answer.content
+    stored.check()
+    receipt = Receipt.from_json(answer.json["receipt"])
+    verify(receipt, service.edges.signer.verifier)
+    assert receipt.leaf_hash == stored.receipt.leaf_hash
+    assert detach(answer.content)[0].decode() == stored.groups["response"]
+
+
+def test_two_requests_with_one_key_in_one_process(service: Any, body: Any) -> None:
+    async def story() -> tuple[Any, Any]:
+        watching = Watching()
+        held = service.with_edges(records=watching)
+        headers = {"idempotency-key": "k"}
+        first = asyncio.create_task(held.send("POST", "/v1/decisions/fraud", json=body(), headers=headers))
+        await watching.entered.wait()
+        second = await held.send("POST", "/v1/decisions/fraud", json=body(), headers=headers)
+        watching.go_on.set()
+        return await first, second
+
+    first, second = asyncio.run(story())
+    assert first.status == 200
+    assert (second.status, second.json["type"].rpartition(":")[2]) == (409, "request-in-flight")
+    assert second.headers["retry-after"] == "1"
+
+
+def test_many_at_once_with_different_keys_all_get_their_own(service: Any, body: Any) -> None:
+    async def story() -> list[Any]:
+        calls = [
+            service.send("POST", "/v1/decisions/fraud", json=body(order_id=f"SO-{i}"), headers={"idempotency-key": f"k{i}"})
+            for i in range(24)
+        ]
+        return await asyncio.gather(*calls)
+
+    answers = asyncio.run(story())
+    assert [a.json["order_id"] for a in answers] == [f"SO-{i}" for i in range(24)]
+    assert len({a.json["decision_id"] for a in answers}) == 24
+    assert count(service) == 24
+
+
+def test_a_lower_version_of_an_order_is_refused_a_higher_one_supersedes(service: Any, body: Any) -> None:
+    assert service.decide("acceptance", body(order_version=2), key="a").status == 200
+    refused = service.decide("acceptance", body(order_version=1), key="b")
+    assert (refused.status, refused.json["errors"][0]["loc"]) == (409, ["order", "order_version"])
+    assert service.decide("fraud", body(order_version=1), key="c").status == 200
+    assert service.decide("acceptance", body(order_version=2), key="d").status == 200
+    newer = service.decide("acceptance", body(order_version=3), key="e")
+    assert newer.status == 200
+    old = service.reader.search(Filters(order_id="SO-1001", type="acceptance")).lines[-1]
+    shown = service.get(f"/v1/decisions/{old.record_id}").json
+    assert shown["since"]["superseded_by"] == {"order_version": 3}
+
+
+def test_a_dry_run_computes_and_records_nothing(service: Any, body: Any) -> None:
+    answer = service.decide("acceptance", {**body(), "mode": "dry_run"}, key=None)
+    assert answer.status == 200
+    told = answer.json
+    assert (told["recorded"], told["decision_id"]) == (False, None)
+    assert "receipt" not in told
+    assert told["confidence"]["event"] == "fulfilment_failure"
+    assert count(service) == 0
+
+
+def test_a_deadline_that_passes_gives_the_fallback_asked_for_and_records_why(service: Any, body: Any) -> None:
+    slow = service.with_edges(read=read_slowly)
+    answer = slow.decide("acceptance", {**body(), "deadline_ms": 20, "fallback": "accept"})
+    told = answer.json
+    assert (answer.status, told["status"], told["outcome"]) == (200, "fallback", "ACCEPT")
+    assert told["fallback_reason"] == "deadline: 20 ms passed while reading the features"
+    assert told["confidence"] is None
+    record = service.get(f"/v1/decisions/{told['decision_id']}").json["record"]
+    assert record["circumstances"]["failure"]["cause"] == "deadline"
+    assert service.reader.search(Filters(status="fallback")).lines[0].reasons == ("FALLBACK_ACCEPT",)
+
+
+def test_a_store_that_is_down_gives_the_policy_s_own_fallback(service: Any, body: Any) -> None:
+    told = service.with_edges(read=read_fails).decide("fraud", body()).json
+    assert (told["status"], told["outcome"]) == ("fallback", "REVIEW")
+    assert told["fallback_reason"].startswith("feature_store:")
+    assert told["review"]["queue"] == "fraud"
+
+
+def test_a_model_that_fails_gives_the_fallback(service: Any, body: Any, force: Force) -> None:
+    broken = Force({**force.models, "fraud": force.models["acceptance"]}, force.policies, 2)
+    told = service.with_edges(force=lambda: broken).decide("fraud", body()).json
+    assert (told["status"], told["model"]) == ("fallback", None)
+    assert told["fallback_reason"].startswith("model:")
+
+
+def test_a_fallback_that_the_policy_does_not_permit_is_refused(service: Any, body: Any) -> None:
+    refused = service.decide("fraud", {**body(), "fallback": "accept"})
+    assert (refused.status, refused.json["errors"][0]["loc"]) == (422, ["fallback"])
+    assert "review, allow" in refused.json["detail"]
+
+
+def test_without_a_model_rules_decide_and_say_so(service: Any, body: Any, force: Force) -> None:
+    bare = service.with_edges(force=lambda: Force({}, force.policies))
+    told = bare.decide("acceptance", body()).json
+    assert (told["status"], told["model"], told["confidence"]) == ("decided", None, None)
+    assert "NO_MODEL" in [reason["code"] for reason in told["reasons"]]
+    assert bare.decide("parcel-late", {"row": {}}, key="c").status == 404
+
+
+def test_what_cannot_be_made_durable_is_not_told(service: Any, body: Any) -> None:
+    down = service.with_edges(records=Refusing())
+    waits = []
+    for _ in range(3):
+        refused = down.decide("acceptance", body())
+        assert refused.status == 503
+        assert "outcome" not in refused.json
+        waits.append(int(refused.headers["retry-after"]))
+    assert waits == [1, 2, 4]
+    assert service.decide("acceptance", body()).status == 200
+
+
+def test_a_database_that_cannot_be_asked_is_a_503_too(service: Any, body: Any) -> None:
+    async def fails(admitted: Any) -> Any:
+        raise ConnectionError("gone")
+
+    assert service.with_edges(recall=fails).decide("acceptance", body()).status == 503
+
+
+def test_three_decisions_on_one_order_share_one_commit(service: Any, body: Any) -> None:
+    answer = service.decide("orders", body())
+    told = answer.json
+    assert answer.status == 200
+    assert set(told["decisions"]) == {"fraud", "acceptance", "split_order"}
+    assert told["outcome"] in {"PROCEED", "HOLD", "STOP"}
+    assert told["precedence"][0] == "fraud:BLOCK → STOP"
+    whole = service.reader.get(told["decision_id"])
+    assert whole is not None
+    entry = orjson.loads(whole.entry)
+    for name, part in told["decisions"].items():
+        if "skipped" in part:
+            continue
+        stored = service.reader.get(part["decision_id"])
+        stored.check()
+        assert stored.response == orjson.dumps(part)
+        assert entry["digests"][name.replace("_", "-")] == f"sha256:{stored.receipt.leaf_hash.hex()}"
+        assert stored.groups["outcome"]["together"]["outcome"] == told["outcome"]
+    whole.check()
+    assert service.decide("orders", body()).content == answer.content
+    assert service.decide("acceptance", body()).status == 422
+
+
+def test_an_order_that_fraud_stops_is_not_decided_further(service: Any, body: Any) -> None:
+    declined = body(payment={"method": "card", "status": "declined"})
+    told = service.decide("orders", declined).json
+    assert (told["outcome"], told["decided_by"]) == ("STOP", "fraud:BLOCK → STOP")
+    assert "stopped" in told["decisions"]["acceptance"]["skipped"]
+    assert "stopped" in told["decisions"]["split_order"]["skipped"]
+
+
+def test_an_order_decided_past_its_deadline_falls_back_in_every_part(service: Any, body: Any) -> None:
+    told = service.with_edges(read=read_slowly).decide("orders", {**body(), "deadline_ms": 20}).json
+    assert {part["status"] for part in told["decisions"].values()} == {"fallback"}
+    assert told["outcome"] == "HOLD"
+
+
+def test_without_any_node_the_plan_is_skipped(service: Any, body: Any) -> None:
+    told = service.with_edges(read=read_nothing).decide("orders", body()).json
+    assert "no node is known" in told["decisions"]["split_order"]["skipped"]
+    assert told["outcome"] in {"PROCEED", "HOLD"}
+
+
+@pytest.mark.postgres
+def test_the_same_story_on_every_server(service_on: Any, body: Any) -> None:
+    first = service_on.decide("orders", body(), headers={"x-request-id": "r-1"})
+    assert first.status == 200
+    assert service_on.decide("orders", body()).content == first.content
+    stored = service_on.reader.get(first.json["decision_id"])
+    stored.check()
+    assert stored.line.request_id == "r-1"
