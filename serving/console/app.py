@@ -38,6 +38,9 @@ def create_console(wiring: Wiring) -> FastAPI:
         app.include_router(api.routes(wiring))
 
     @app.get("/", include_in_schema=False)
+    def root() -> Response:
+        return RedirectResponse("/console", 303)  # the session's cookie lives below /console
+
     @app.get("/console", include_in_schema=False)
     @app.get("/console/", include_in_schema=False)
     def first(request: Request) -> Response:

@@ -59,7 +59,6 @@ _FRAME = {
     "role.approver": _M("Approver", "审批人"),
     "role.admin": _M("Administrator", "管理员"),
     "none": _M("none", "无"),
-    "unknown": _M("not known", "未知"),
 }
 
 _LOGIN = {
@@ -195,11 +194,8 @@ _DECISION = {
     "decision.no_waterfall": _M("No model was asked, so there are no contributions.", "未调用模型，因此没有贡献值。"),
     "decision.reasons": _M("Reasons as told", "对外理由"),
     "decision.reasons_none": _M("No reason was given.", "未给出理由。"),
-    "decision.raises": _M("raises", "升高"),
-    "decision.lowers": _M("lowers", "降低"),
     "decision.snapshot": _M("What was known", "当时已知"),
     "decision.snapshot_hint": _M("{count} features, definitions {version}", "{count} 个特征，定义版本 {version}"),
-    "decision.snapshot_open": _M("Show all features", "显示全部特征"),
     "decision.col_feature": _M("Feature", "特征"),
     "decision.col_value": _M("Value", "取值"),
     "decision.col_usual": _M("Usual", "通常"),
@@ -232,7 +228,6 @@ _DECISION = {
     "decision.snapshot_digest": _M("Snapshot", "快照"),
     "decision.raw": _M("Whole record as JSON", "完整记录（JSON）"),
     "decision.similar": _M("Similar decisions", "相似决策"),
-    "decision.print": _M("Print", "打印"),
     "decision.fallback_note": _M("Fallback: {reason}", "降级原因：{reason}"),
     "decision.prediction": _M("Prediction", "预测"),
     "decision.scale": _M("{value}, between {low} and {high}", "{value}，区间 {low} 至 {high}"),
@@ -326,9 +321,7 @@ _ORDER = {
     "order.total": _M("Total", "总额"),
     "order.tags": _M("Tags", "标签"),
     "order.lines": _M("Lines", "商品行"),
-    "order.line": _M("Line", "行"),
     "order.sku": _M("SKU", "SKU"),
-    "order.category": _M("Category", "品类"),
     "order.qty": _M("Pieces", "件数"),
     "order.price": _M("Unit price", "单价"),
     "order.decisions": _M("What was decided", "决策经过"),
@@ -342,7 +335,6 @@ _TRAIN = {
         "上传一张历史数据表。训练之前，您会看到其中的内容和问题。",
     ),
     "train.drop": _M("Drop a CSV file here", "将 CSV 文件拖到此处"),
-    "train.choose": _M("or choose one", "或选择文件"),
     "train.file": _M("CSV file", "CSV 文件"),
     "train.limit": _M("Up to {size}; .csv, .tsv or .gz, in any encoding", "最大 {size}；.csv、.tsv 或 .gz，编码不限"),
     "train.template": _M("What should be decided?", "要决策什么？"),
@@ -450,7 +442,6 @@ _TRAINING = {
     "training.failed_text": _M(
         "Nothing was registered. Mend what is named below and train again.", "未登记任何模型。请修正下列问题后重新训练。"
     ),
-    "training.again": _M("Back to the file", "返回文件"),
     "training.metrics": _M("How good it is", "效果如何"),
     "training.metrics_hint": _M(
         "Judged on {rows} rows that it had not seen, all later than those it learned from.",
@@ -540,10 +531,8 @@ _MODELS = {
     "models.digest": _M("Artifact", "制品"),
     "models.decisions": _M("Its decisions", "其决策"),
     "models.by": _M("by {who}", "{who}"),
-    "models.registered": _M("registered", "已登记"),
     "models.empty": _M("No model yet", "尚无模型"),
     "models.empty_text": _M("Until there is one, the policies' rules decide alone.", "在此之前仅由策略规则决策。"),
-    "models.train": _M("Train one", "开始训练"),
 }
 
 _ERRORS = {

@@ -25,7 +25,7 @@ from serving.console.contexts import (
     TrainingPage,
     TrainingReport,
 )
-from serving.console.messages import say, say_or
+from serving.console.messages import say
 from serving.console.ports import ModelFacts, ProgressFacts, TrainingFacts
 from serving.console.views import plan, words
 from serving.console.views.dataset import state_badge

@@ -252,7 +252,7 @@ class Accounts:
 class Decisions:
     stored: list[ports.DecisionFacts] = field(default_factory=lambda: [fraud(), facts(), split()])
     asked: list[ports.DecisionFilters] = field(default_factory=list)
-    page: int = 2
+    page: int = 50
 
     def search(self, filters: ports.DecisionFilters, cursor: str | None, limit: int) -> ports.DecisionSlice:
         self.asked.append(filters)

@@ -1,0 +1,91 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feature_store.times import parse_time
+from serving.console import texts
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.31, "31 %"), (0.0, "0 %"), (1.0, "100 %"), (0.004, "0.4 %"), (0.0949, "9.5 %"), (0.05, "5 %"), (0.996, "99.6 %"),
+        (0.0003, "0.03 %"), (0.00001, "<0.01 %"), (0.999999, ">99.99 %"),
+    ],
+)  # fmt: skip
+def test_a_percentage_never_rounds_to_a_certainty(share: float, text: str) -> None:
+    assert texts.percent(share) == text
+
+
+@given(st.floats(min_value=1e-9, max_value=1 - 1e-9))
+def test_no_uncertain_share_reads_as_certain(share: float) -> None:
+    assert texts.percent(share) not in {"0 %", "100 %"}
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.82, "+0.82"), (-0.39, "−0.39"), (0.0, "0.00"), (-0.001, "0.00"), (0.004, "0.00")])
+def test_contributions_carry_a_true_sign(value: float, text: str) -> None:
+    assert texts.signed(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(48_213, "48,213"), (0.0342, "0.0342"), (12.5, "12.5"), (1234.567, "1,235"), (-3, "−3"), (float("nan"), "–"), (1e300, "1e300")],
+)
+def test_numbers(value: float, text: str) -> None:
+    if value == 1e300:
+        assert texts.number(value)
+    else:
+        assert texts.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        ({"amount": "742", "currency": "CNY"}, "¥742.00"),
+        ({"amount": "1742.5", "currency": "CNY"}, "¥1,742.50"),
+        ({"amount": "1.255", "currency": "CNY"}, "¥1.255"),
+        ({"amount": "-6.40", "currency": "CNY"}, "−¥6.40"),
+        ({"amount": "0.000001", "currency": "KRW"}, "0.000001 KRW"),
+        ({"amount": "1E+3", "currency": "EUR"}, "€1,000.00"),
+        (None, "–"),
+        ({"amount": "none"}, "–"),
+        ({"amount": "NaN"}, "–"),
+    ],
+)
+def test_money_keeps_every_digit_that_counts(amount: dict[str, str] | None, text: str) -> None:
+    assert texts.money(amount) == text
+
+
+def test_money_differences_are_signed() -> None:
+    assert texts.money_delta({"amount": "6.4", "currency": "CNY"}) == "+¥6.40"
+    assert texts.money_delta({"amount": "-6.4", "currency": "CNY"}) == "−¥6.40"
+    assert texts.money_delta(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "en", "zh"),
+    [(0.4, "0 s", "0 秒"), (311, "5 min", "5 分钟"), (7_200, "2 h", "2 小时"), (86_400, "1 day", "1 天"), (900_000, "10 days", "10 天")],
+)
+def test_ages_are_told_in_the_largest_whole_unit(seconds: float, en: str, zh: str) -> None:
+    assert texts.age(seconds, "en") == en
+    assert texts.age(seconds, "zh") == zh
+
+
+def test_moments() -> None:
+    at = parse_time("2026-11-11T00:00:03.140Z")
+    assert texts.moment(at, "en") == "11 Nov 2026, 00:00:03.140 UTC"
+    assert texts.moment(at, "zh") == "2026年11月11日 00:00:03.140 UTC"
+    assert texts.moment(at, "en", millis=False) == "11 Nov 2026, 00:00 UTC"
+
+
+@pytest.mark.parametrize(("count", "text"), [(4, "4 B"), (31_000, "31 kB"), (2_400_000, "2.4 MB"), (3_100_000_000, "3.1 GB")])
+def test_sizes(count: int, text: str) -> None:
+    assert texts.size(count) == text
+
+
+@given(
+    st.one_of(st.none(), st.booleans(), st.integers(-(10**18), 10**18), st.floats(), st.text(max_size=20)),
+    st.sampled_from([None, "share", "h", "count"]),
+)
+def test_any_value_can_be_shown(value: object, unit: str | None) -> None:
+    assert isinstance(texts.value_text(value, unit), str)
