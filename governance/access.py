@@ -70,7 +70,7 @@ MATRIX: Final[Mapping[Action, frozenset[Role]]] = MappingProxyType(
         Action.DECIDE: frozenset({Role.OMS}),
         Action.READ_DECISION: frozenset(Role),
         Action.INSPECT: frozenset({Role.AUDITOR, Role.REVIEWER, Role.POLICY_OWNER, Role.APPROVER}),
-        Action.WHAT_IF: frozenset({Role.AUDITOR, Role.REVIEWER, Role.POLICY_OWNER}),
+        Action.WHAT_IF: frozenset({Role.OMS, Role.AUDITOR, Role.REVIEWER, Role.POLICY_OWNER}),
         Action.REVIEW: frozenset({Role.REVIEWER}),
         Action.TRAIN: frozenset({Role.TRAINER}),
         Action.WRITE_POLICY: frozenset({Role.POLICY_OWNER}),

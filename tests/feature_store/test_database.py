@@ -45,7 +45,7 @@ def test_postgresql_configured_to_lose_commits_is_corrected(postgres_server):
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == "on"
     engine.dispose()
-    postgres_server.drop(url)
+    postgres_server.release(url)
 
 
 def test_a_reader_cannot_write_and_a_writer_still_can(engine):

@@ -72,6 +72,8 @@ def test_what_was_acknowledged_survives_a_kill(database_url, round_):
             stored = reader.get(record_id)
             assert stored is not None, "acknowledged, and lost"
             stored.check()
+    if engine.dialect.name == "postgresql":  # a statement that the server has begun may still commit
+        engine = engine.execution_options(isolation_level="REPEATABLE READ")
     with engine.connect() as connection:
         by_key = {row.idempotency_key: row.record_id for row in connection.execute(select(decisions))}
         assert {key.removesuffix("/part") for key in by_key} == {key for key in by_key if not key.endswith("/part")}, "half a request"

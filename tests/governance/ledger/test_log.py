@@ -293,7 +293,7 @@ def test_a_server_that_goes_away_and_comes_back(postgres_server, make_row):
     finally:
         recorder.close()
         engine.dispose()
-        postgres_server.drop(url)
+        postgres_server.release(url)
 
 
 def test_closing_writes_what_waits_and_refuses_what_comes(engine, make_row):
