@@ -3,6 +3,6 @@
 (() => {
   const check = document.querySelector(".purpose button[formmethod=get]");
   for (const id of ["target", "time"]) {
-    document.getElementById(id).addEventListener("change", (event) => { if (event.isTrusted) check.form.requestSubmit(check); });
+    document.getElementById(id).addEventListener("change", () => check.form.requestSubmit(check));
   }
 })();
