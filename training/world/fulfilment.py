@@ -160,8 +160,8 @@ class Fulfilment:
         there = drafts.skus >= 0
         sku, at = np.where(there, drafts.skus, 0), np.where(there, node, 0)
         spare = goods.stock[day][at, sku] - goods.safety[at, sku] - drafts.pieces
-        thin = np.clip(1.0 - spare / 25.0, 0.0, 1.0)
-        stock = (np.where(short, 0.30, 0.025 * thin) * there).max(axis=1)
+        thin = np.clip(1.0 - spare / 40.0, 0.0, 1.0)
+        stock = (np.where(short, 0.30, 0.05 * thin) * there).max(axis=1)
         value = (goods.price_cents[sku] * drafts.pieces * there).sum(axis=1) / 100.0
         imported = (goods.imported[sku] & there).any(axis=1)
         customs = np.where(imported, net.customs[day] * np.where(value > CUSTOMS_LIMIT_CNY, 0.30, 0.05), 0.0)

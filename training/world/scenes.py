@@ -55,7 +55,7 @@ class Signals:
 SIGNALS: dict[Scene, Signals] = {
     Scene.ORDINARY: Signals((0.0060, 0.0050), night=(0.0, 0.18)),
     Scene.NEW_ACCOUNT: Signals((0.024, 0.018)),
-    Scene.CARD_TESTING: Signals((0.55, 0.38), (0.32, 0.50), 240.0, (24.0, 8.0), (0.60, 0.80), (0.10, 0.30)),
+    Scene.CARD_TESTING: Signals((0.64, 0.34), (0.32, 0.50), 240.0, (24.0, 8.0), (0.60, 0.80), (0.10, 0.30)),
     Scene.CHANGED_DEVICE: Signals((0.12, 0.30), mismatch=(0.10, 0.28), express=(0.20, 0.45), night=(0.0, 0.20)),
     Scene.SHARED_ADDRESS: Signals((0.24, 0.22), (0.55, 0.70), 9000.0, (30.0, 12.0), (0.15, 0.40), (0.08, 0.25)),
     Scene.LAUNCH: Signals((0.10, 0.15), (0.15, 0.55), 90.0, (60.0, 20.0), (0.20, 0.55), express=(0.40, 0.55)),
