@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 Millis = int
 
@@ -46,5 +47,10 @@ def parse_time(text: str) -> Millis:
 def format_time(moment: Millis) -> str:
     """Write milliseconds as RFC 3339 in UTC with three decimals and a trailing Z."""
     seconds, millis = divmod(moment, 1_000)
-    stamp = _EPOCH + timedelta(seconds=seconds)
-    return f"{stamp:%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+    return f"{_to_seconds(seconds)}.{millis:03d}Z"
+
+
+@lru_cache(maxsize=1024)
+def _to_seconds(seconds: int) -> str:
+    """One decision writes many times of the same second."""
+    return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}"

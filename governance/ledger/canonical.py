@@ -20,8 +20,11 @@ _OPTIONS = (
 )
 
 # Where orjson and RFC 8785 differ: whole floats (1.0), exponents (1e-7), and the order of keys beyond the BMP (code points here, UTF-16
-# units there). They are looked for by what ends them; a hit inside a string costs time only.
-_NUMBER_DIFFERS = re.compile(rb"\.0[,\]}]|e[-+]?[0-9]{1,3}[,\]}]")
+# units there). The numbers are looked for by what ends them, after everything that numbers never hold was dropped, and with patterns that
+# begin with a letter: both make the search several times faster. A hit inside a string costs time only.
+_NEVER_IN_NUMBERS = bytes(code for code in range(256) if code >= 0x80 or (chr(code).isalpha() and code != ord("e")) or chr(code) in " _:")
+_WHOLE_FLOAT = re.compile(rb"\.0[,\]}]")
+_EXPONENT = re.compile(rb"e[-+]?[0-9]{1,3}[,\]}]")
 _LARGE = re.compile(rb"[0-9]{16}")
 _BEYOND_BMP = re.compile(rb"[\xf0-\xf4]")
 
@@ -38,12 +41,17 @@ def canonical(value: object) -> bytes:
         raise RecordInvalid(f"a value cannot be written as JSON: {error}") from error
     if isinstance(value, str):
         return text
-    if not isinstance(value, Mapping | list | tuple) or _NUMBER_DIFFERS.search(text) or (not text.isascii() and _BEYOND_BMP.search(text)):
+    if not isinstance(value, Mapping | list | tuple) or _differs(text):
         try:
             return rfc8785.dumps(orjson.loads(text))
         except rfc8785.CanonicalizationError as error:
             raise RecordInvalid(f"a value has no canonical JSON: {error}") from error
     return text
+
+
+def _differs(text: bytes) -> bool:
+    lean = text.translate(None, _NEVER_IN_NUMBERS)
+    return bool(_EXPONENT.search(lean) or _WHOLE_FLOAT.search(lean) or (not text.isascii() and _BEYOND_BMP.search(text)))
 
 
 def read(text: bytes) -> object:

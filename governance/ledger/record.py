@@ -219,7 +219,7 @@ def disclosure(seed: bytes, name: str, text: bytes) -> bytes:
 def commitment_root(texts: Mapping[str, bytes], seed_of: Callable[[str], bytes]) -> bytes:
     """The RFC 6962 root over the digests of all groups, absent ones as ``null``."""
     digests = [sha256(disclosure(seed_of(name), name, texts.get(name, b"null"))).digest() for name in GROUPS]
-    return merkle.root([merkle.leaf_hash(digest) for digest in digests])
+    return merkle.root([sha256(b"\x00" + digest).digest() for digest in digests])
 
 
 def _text(name: str, value: object) -> bytes:
