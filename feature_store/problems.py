@@ -81,4 +81,9 @@ class DataRefused(Exception):
 
     def __init__(self, problems: Iterable[DataProblem]) -> None:
         self.problems = tuple(problems)
-        super().__init__("; ".join(str(problem) for problem in self.problems[:5]))
+        kinds: dict[tuple[str, str | None], DataProblem] = {}
+        for problem in self.problems:
+            kinds.setdefault((problem.code, problem.column), problem)
+        told = [str(problem) for problem in list(kinds.values())[:5]]
+        rest = max(problem.count for problem in self.problems[:1]) - 1 if len(kinds) == 1 and self.problems else len(self.problems) - len(told)
+        super().__init__("; ".join(told) + (f" ({rest:,} more)" if rest > 0 else ""))

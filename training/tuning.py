@@ -42,13 +42,14 @@ _SHALLOW: dict[str, float | int | str] = {
 }
 # In the order of trying: what most often wins comes first, since a small budget ends early.
 LADDER: tuple[Mapping[str, float | int | str], ...] = (
-    _SHALLOW,
-    {**_SHALLOW, "num_leaves": 15, "min_data_in_leaf": 60},
     {**_SHALLOW, "num_leaves": 4, "learning_rate": 0.1, "feature_fraction": 0.7},
+    _SHALLOW,
+    {**_SHALLOW, "min_data_in_leaf": 10, "lambda_l2": 1.0},
+    {**_SHALLOW, "num_leaves": 15, "min_data_in_leaf": 60},
+    {**_SHALLOW, "num_leaves": 15, "learning_rate": 0.03, "min_data_in_leaf": 5, "lambda_l2": 1.0},
     {**_SHALLOW, "num_leaves": 31, "min_data_in_leaf": 100, "lambda_l2": 20.0},
     {**_SHALLOW, "learning_rate": 0.03, "feature_fraction": 0.35, "min_data_in_leaf": 80, "lambda_l2": 20.0},
     {**_SHALLOW, "num_leaves": 15, "learning_rate": 0.03, "min_data_in_leaf": 30, "feature_fraction": 0.7},
-    {**_SHALLOW, "num_leaves": 15, "learning_rate": 0.03, "min_data_in_leaf": 150, "lambda_l2": 50.0, "feature_fraction": 0.4},
     {**_SHALLOW, "num_leaves": 63, "learning_rate": 0.04, "min_data_in_leaf": 200, "lambda_l2": 20.0, "feature_fraction": 0.6},
     {**_SHALLOW, "num_leaves": 31, "learning_rate": 0.02, "min_data_in_leaf": 50, "feature_fraction": 0.3, "bagging_fraction": 0.6},
     {**_SHALLOW, "learning_rate": 0.02, "min_data_in_leaf": 20, "cat_smooth": 20.0, "cat_l2": 5.0, "min_data_per_group": 40},
