@@ -127,8 +127,9 @@ def _skip(admitted: Admitted, decision_type: str, made: Mapping[str, Made], stat
     if so_far.outcome is Outcome.STOP:
         return f"the order is stopped: {so_far.decided_by}"
     body = admitted.body
-    asks_store = decision_type == DecisionType.SPLIT_ORDER and isinstance(body, SplitBody) and body.nodes is None
-    if asks_store and states is not None and not read_network(body.order, states, at).nodes:
+    if decision_type != DecisionType.SPLIT_ORDER or states is None or not isinstance(body, SplitBody) or body.nodes is not None:
+        return None
+    if not read_network(body.order, states, at).nodes:
         return "no node is known: send node_status and lane_rate events, or nodes and rates in the request"
     return None
 

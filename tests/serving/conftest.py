@@ -45,7 +45,7 @@ COUNTRIES = ("Nigeria", "Vietnam", "Kenya")
 def _train(features: np.ndarray[Any, Any], names: list[str], seed: int) -> tuple[str, Calibrator]:
     generator = np.random.default_rng(seed)
     weights = generator.normal(size=features.shape[1])
-    score = np.nan_to_num(features) @ weights / np.sqrt(features.shape[1])
+    score = (features - features.mean(axis=0)) / features.std(axis=0) @ weights / np.sqrt(features.shape[1])
     labels = (score + generator.normal(size=len(score)) > 0.8).astype(float)
     parameters = {
         "objective": "binary",
