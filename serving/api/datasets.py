@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from serving.api import keys
 from serving.console import uploads
-from serving.console.ports import Refused, Wiring
+from serving.console.ports import Purpose, Refused, Wiring
 from serving.console.views.frame import TRAIN
 from serving.errors import fault, invalid
 
@@ -32,11 +32,12 @@ def routes(wiring: Wiring) -> APIRouter:
             raise Refused(invalid([fault(["query", "template"], f"unknown; one of {', '.join(known)}")]))
         filename = uploads.filename_of(name)
         dataset = await uploads.from_body(wiring, request, filename=filename, template=template, principal=account.principal)
+        report = await run_in_threadpool(wiring.workbench.check, dataset.dataset_id, Purpose(template))
         body: dict[str, Any] = {
             "dataset_id": dataset.dataset_id,
             "sha256": dataset.sha256,
             "rows": dataset.rows,
-            "report": {key: value for key, value in dataset.report.items() if key != "distributions"},
+            "report": {key: value for key, value in report.items() if key != "distributions"},
         }
         return JSONResponse(body, 201, {"Location": f"/console/train/datasets/{dataset.dataset_id}"})
 

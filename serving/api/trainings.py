@@ -13,13 +13,13 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from feature_store.times import format_time
 from serving.api import keys
 from serving.console import streaming
-from serving.console.ports import ProgressFacts, Refused, TrainingFacts, TrainingRequest, Wiring
+from serving.console.ports import ProgressFacts, Purpose, Refused, TrainingFacts, TrainingRequest, Wiring
 from serving.console.views.frame import TRAIN
 from serving.errors import Problem, ProblemKind, not_found
 
 
 class TrainingBody(BaseModel):
-    """What a training is asked for."""
+    """What a training is asked for; ``keep`` names columns to use although the check would leave them out."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -28,6 +28,8 @@ class TrainingBody(BaseModel):
     target: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     time: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     name: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    exclude: Annotated[tuple[str, ...], Field(max_length=1_000)] = ()
+    keep: Annotated[tuple[str, ...], Field(max_length=1_000)] = ()
     budget_s: Annotated[float, Field(ge=1, le=86_400)] = 60.0
 
 
@@ -39,7 +41,8 @@ def routes(wiring: Wiring) -> APIRouter:
     def start(request: Request, body: TrainingBody) -> Response:
         """Queue a training; it runs in a process of its own."""
         account = keys.require(wiring, request, TRAIN)
-        asked = TrainingRequest(body.dataset_id, body.template, body.target, body.time, body.name, body.budget_s)
+        purpose = Purpose(body.template, body.target, body.time, body.exclude, body.keep)
+        asked = TrainingRequest(body.dataset_id, purpose, body.name, body.budget_s)
         training = wiring.workbench.start(asked, account.principal)
         address = f"/v1/trainings/{training.training_id}"
         links = {"self": address, "events": f"{address}/events", "page": f"/console/train/runs/{training.training_id}"}

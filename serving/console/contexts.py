@@ -340,6 +340,16 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Switch:
+    """A choice about one column: the field, its value, whether it is on, and what it means."""
+
+    name: str
+    value: str
+    on: bool
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class ColumnCard:
     """What one column holds; ``bars`` draw its distribution, heights in per cent."""
 
@@ -354,6 +364,7 @@ class ColumnCard:
     top: tuple[CostRow, ...]
     note: str
     tone: str
+    switch: Switch | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -412,13 +412,16 @@ _DATASET = {
     "dataset.role.excluded": _M("left out", "已排除"),
     "dataset.role.feature": _M("used", "使用"),
     "dataset.role.group": _M("kept together", "分组"),
-    "dataset.role.id": _M("identifier", "标识"),
+    "dataset.role.known_at": _M("when the outcome was known", "结果获知时间"),
+    "dataset.keep": _M("Use it all the same", "仍然使用"),
+    "dataset.exclude": _M("Leave it out", "排除此列"),
 }
 
 _TRAINING = {
     "training.title": _M("Training of {name}", "{name} 的训练"),
     "training.state.queued": _M("Waiting", "排队中"),
     "training.state.running": _M("Running", "进行中"),
+    "training.state.stopping": _M("Stopping", "正在停止"),
     "training.state.done": _M("Done", "完成"),
     "training.state.failed": _M("Failed", "失败"),
     "training.state.cancelled": _M("Stopped", "已停止"),

@@ -165,7 +165,7 @@ class CursorRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DatasetFacts:
-    """An accepted file and what was found in it; ``report`` is the check report as JSON."""
+    """An accepted file."""
 
     dataset_id: str
     name: str
@@ -173,7 +173,6 @@ class DatasetFacts:
     rows: int
     bytes: int
     template: str
-    report: Mapping[str, Any]
     uploaded_by: str
     uploaded_at: Millis
 
@@ -200,7 +199,7 @@ class TrainingFacts:
 
     Attributes:
         spec: target, time, budget and the like, as asked.
-        state: queued, running, done, failed or cancelled.
+        state: queued, running, stopping, done, failed or cancelled.
         error: a problem, when it failed.
         report: metrics and model card, when it is done.
     """
@@ -234,13 +233,27 @@ class ProgressFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a file is to be used for.
+
+    Attributes:
+        exclude: columns to leave out.
+        keep: columns to use although the check would leave them out.
+    """
+
+    template: str
+    target: str | None = None
+    time: str | None = None
+    exclude: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingRequest:
     """What a training is asked for."""
 
     dataset_id: str
-    template: str
-    target: str | None
-    time: str | None
+    purpose: Purpose
     name: str | None
     budget_s: float
 
@@ -260,7 +273,7 @@ class Upload(Protocol):
         """Take the next bytes. Raises :class:`Refused` with 413 when there are too many."""
 
     def finish(self, filename: str, template: str, principal: str) -> DatasetFacts:
-        """Read it as a table, check and keep it. Raises :class:`Refused` when it cannot be read."""
+        """Read it as a table and keep it. Raises :class:`Refused` when it cannot be read."""
 
     def abort(self) -> None:
         """Forget it. Harmless after :meth:`finish`."""
@@ -281,8 +294,8 @@ class Workbench(Protocol):
     def datasets(self, limit: int) -> Sequence[DatasetFacts]:
         """The newest datasets."""
 
-    def check(self, dataset_id: str, template: str, target: str | None, time: str | None) -> Mapping[str, Any]:
-        """Check a dataset for one purpose: the report as JSON. Raises :class:`Refused`."""
+    def check(self, dataset_id: str, purpose: Purpose) -> Mapping[str, Any]:
+        """Check a dataset for one purpose: the report as JSON, with ``distributions`` by column. Raises :class:`Refused`."""
 
     def start(self, request: TrainingRequest, principal: str) -> TrainingFacts:
         """Queue a training and launch it outside this process. Raises :class:`Refused`."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
+from starlette.datastructures import ImmutableMultiDict, UploadFile
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from serving.console import streaming, uploads
 from serving.console.contexts import TrainingPage
 from serving.console.guard import Guard, text_fields
 from serving.console.messages import say
-from serving.console.ports import DatasetFacts, Refused, TemplateFacts, TrainingFacts, TrainingRequest, Wiring
+from serving.console.ports import DatasetFacts, Purpose, Refused, TemplateFacts, TrainingFacts, TrainingRequest, Wiring
 from serving.console.rendering import respond
 from serving.console.views import dataset as dataset_view
 from serving.console.views import frame, problems
@@ -23,6 +24,8 @@ from serving.console.views.frame import Visit
 from serving.errors import Problem, ProblemKind, not_found
 
 _RECENT = 8
+_MOST_FIELDS = 2_048
+"""A form may name every column of a wide file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,25 +93,36 @@ def _look_and_start(router: APIRouter, desk: _Desk) -> None:
         visit = guard.require(request, frame.TRAIN)
         return _dataset_page(desk, visit, _dataset(wiring, visit.language, dataset_id), request.query_params)
 
+    @router.post("/console/train/check")
+    async def check(request: Request) -> Response:
+        guard.require(request, frame.TRAIN)
+        form = await request.form(max_files=0, max_fields=_MOST_FIELDS)
+        fields = text_fields(form)
+        guard.check_form(request, fields.get("form_token"))
+        kept = [
+            (name, str(value))
+            for name, value in form.multi_items()
+            if name in {"template", "target", "time", "exclude", "keep", "budget_s"} and value
+        ]
+        if fields.get("name", "").strip() != fields.get("suggested"):
+            kept.append(("name", fields.get("name", "").strip()[:64]))
+        address = f"/console/train/datasets/{quote(fields.get('dataset_id', ''), safe='')}"
+        return RedirectResponse(f"{address}?{urlencode(kept)}", 303)
+
     @router.post("/console/train/start")
     async def start(request: Request) -> Response:
         visit = guard.require(request, frame.TRAIN)
         assert visit.session is not None
-        fields = text_fields(await request.form(max_files=0, max_fields=16))
+        form = await request.form(max_files=0, max_fields=_MOST_FIELDS)
+        fields = text_fields(form)
         guard.check_form(request, fields.get("form_token"))
         dataset = await run_in_threadpool(_dataset, wiring, visit.language, fields.get("dataset_id", ""))
-        asked = TrainingRequest(
-            dataset_id=dataset.dataset_id,
-            template=fields.get("template", dataset.template),
-            target=fields.get("target") or None,
-            time=fields.get("time") or None,
-            name=fields.get("name", "").strip() or None,
-            budget_s=_budget(fields.get("budget_s")),
-        )
+        name = fields.get("name", "").strip() or None
+        asked = TrainingRequest(dataset.dataset_id, _purpose(form, dataset), name, _budget(fields.get("budget_s")))
         try:
             training = await run_in_threadpool(wiring.workbench.start, asked, visit.session.principal)
         except Refused as refusal:
-            return await run_in_threadpool(_dataset_page, desk, visit, dataset, fields, refusal.problem)
+            return await run_in_threadpool(_dataset_page, desk, visit, dataset, form, refusal.problem)
         return RedirectResponse(f"/console/train/runs/{training.training_id}", 303)
 
 
@@ -171,23 +185,32 @@ def _headline(language: str, problem: Problem | None) -> str:
     return say(language, "train.refused") if problem.errors else problem.detail
 
 
-def _dataset_page(desk: _Desk, visit: Visit, dataset: DatasetFacts, asked: Mapping[str, str], problem: Problem | None = None) -> Response:
+def _dataset_page(
+    desk: _Desk, visit: Visit, dataset: DatasetFacts, asked: ImmutableMultiDict[str, Any], problem: Problem | None = None
+) -> Response:
     wiring = desk.wiring
-    template = _template(wiring, asked.get("template") or dataset.template)
-    target, time = asked.get("target") or template.target, asked.get("time") or template.time
-    report = dataset.report
-    if target or time or template.name != dataset.template:
-        report = wiring.workbench.check(dataset.dataset_id, template.name, target, time)
+    purpose = _purpose(asked, dataset)
     page = dataset_view.build(
         frame.build(visit, dataset.name, wiring.accounts.may),
         dataset,
-        report,
-        template,
-        name=asked.get("name", "").strip()[:64],
+        wiring.workbench.check(dataset.dataset_id, purpose),
+        _template(wiring, purpose.template),
+        name=str(asked.get("name", "")).strip()[:64],
         budget=int(_budget(asked.get("budget_s"))),
         problem=problem.detail if problem else "",
     )
     return respond(page, problem.status if problem else 200)
+
+
+def _purpose(asked: ImmutableMultiDict[str, Any], dataset: DatasetFacts) -> Purpose:
+    def one(name: str) -> str | None:
+        value = asked.get(name)
+        return value if isinstance(value, str) and value else None
+
+    def many(name: str) -> tuple[str, ...]:
+        return tuple(value for value in asked.getlist(name) if isinstance(value, str))
+
+    return Purpose(one("template") or dataset.template, one("target"), one("time"), many("exclude"), many("keep"))
 
 
 def _training_page(desk: _Desk, visit: Visit, training: TrainingFacts) -> TrainingPage:
@@ -228,5 +251,5 @@ def _template(wiring: Wiring, name: str) -> TemplateFacts:
     return next((it for it in known if it.name == name), known[0])
 
 
-def _budget(text: str | None) -> float:
-    return float(text) if text and text.isdigit() and int(text) in dataset_view.BUDGETS else 60.0
+def _budget(text: object) -> float:
+    return float(text) if isinstance(text, str) and text.isdigit() and int(text) in dataset_view.BUDGETS else 60.0

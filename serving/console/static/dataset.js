@@ -1,8 +1,9 @@
-// Another target or time is checked at once, because what leaks and what can be learnt depends on them.
+// Another target, time or choice of columns is checked at once, because what leaks and what can be learnt depends on them.
 "use strict";
 (() => {
-  const check = document.querySelector(".purpose button[formmethod=get]");
-  for (const id of ["target", "time"]) {
-    document.getElementById(id).addEventListener("change", () => check.form.requestSubmit(check));
+  const check = document.getElementById("check");
+  const form = document.getElementById("purpose");
+  for (const field of form.elements) {
+    if (["target", "time", "exclude", "keep"].includes(field.name)) field.addEventListener("change", () => form.requestSubmit(check));
   }
 })();

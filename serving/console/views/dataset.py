@@ -19,6 +19,7 @@ from serving.console.contexts import (
     Option,
     RecentDataset,
     RecentTraining,
+    Switch,
     TemplateChoice,
     TrainPage,
 )
@@ -31,7 +32,7 @@ from serving.console.views.problems import row as problem_row
 BUDGETS = (20, 60, 180, 600)
 NAME = re.compile(r"[a-z][a-z0-9-]{1,62}[a-z0-9]")
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
-_STATES = {"queued": "plain", "running": "hold", "done": "ok", "failed": "bad", "cancelled": "plain"}
+_STATES = {"queued": "plain", "running": "hold", "stopping": "hold", "done": "ok", "failed": "bad", "cancelled": "plain"}
 
 
 def hand_in(
@@ -84,10 +85,7 @@ def build(
     budget: int = 60,
     problem: str = "",
 ) -> DatasetPage:
-    """The page of one file, checked for one purpose.
-
-    ``report`` is the check report as JSON, with ``distributions`` by column where they are known.
-    """
+    """The page of one file, checked for one purpose; ``report`` is the check report as JSON, with ``distributions`` by column."""
     language = frame.language
     problems = [(error, problem_row(language, error)) for error in report.get("problems") or ()]
     blocking = tuple(row for error, row in problems if error.get("severity") != "warning")
@@ -170,6 +168,7 @@ def _column(language: str, column: Mapping[str, Any], report: Mapping[str, Any],
     top = spread.get("top") or ()
     largest = max((count for _, count in top), default=1)
     return ColumnCard(
+        switch=_switch(language, column, role) if chosen else None,
         name=str(column["name"]),
         type=say_or(language, f"dataset.type.{column.get('kind')}", str(column.get("kind", ""))),
         role=say_or(language, f"dataset.role.{role}", role) if chosen or role != "feature" else "",
@@ -185,6 +184,21 @@ def _column(language: str, column: Mapping[str, Any], report: Mapping[str, Any],
         top=tuple(CostRow(str(text), texts.percent(count / max(rows, 1)), words.length(count / largest)) for text, count in top),
         note=str(column.get("reason") or ""),
         tone={"target": "ok", "time": "ok", "excluded": "hold", "group": "hold"}.get(role, "plain") if chosen else "plain",
+    )
+
+
+def _switch(language: str, column: Mapping[str, Any], role: str) -> Switch | None:
+    """What the reader may decide about a column: leave a used one out, or use one that the check would leave out."""
+    kept = column.get("code") == "kept"
+    if role == "feature":
+        return Switch(
+            "keep" if kept else "exclude", str(column["name"]), kept, say(language, "dataset.keep" if kept else "dataset.exclude")
+        )
+    if role != "excluded":
+        return None
+    by_user = column.get("code") == "excluded_by_user"
+    return Switch(
+        "exclude" if by_user else "keep", str(column["name"]), by_user, say(language, "dataset.exclude" if by_user else "dataset.keep")
     )
 
 

@@ -127,7 +127,7 @@ def _report(language: str, watched: Watched) -> TrainingReport:
     evaluation = evaluation_of(report)
     metrics: Mapping[str, Any] = evaluation.get("metrics") or {}
     task = str(report.get("task") or "binary")
-    excluded = (card.get("data") or {}).get("excluded") or report.get("excluded") or ()
+    excluded = (card.get("data") or {}).get("excluded") or ()
     may_publish = watched.can_publish and watched.model and not watched.live
     return TrainingReport(
         verdict=_verdict(language, metrics, task),
@@ -138,7 +138,7 @@ def _report(language: str, watched: Watched) -> TrainingReport:
         slices=tuple(_slices(evaluation)),
         slice_metric=say(language, "metric.auc"),
         drivers=_drivers(report.get("drivers") or card.get("drivers") or ()),
-        excluded=tuple(Pair(str(it.get("name", "")), str(it.get("reason") or "")) for it in excluded),
+        excluded=tuple(Pair(str(it.get("column", "")), str(it.get("reason") or "")) for it in excluded),
         rows=tuple(_rows(language, card)),
         limits=tuple(str(it) for it in card.get("limits") or ()),
         endpoint=_endpoint(language, watched),

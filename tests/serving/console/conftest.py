@@ -407,8 +407,8 @@ TRAINED: dict[str, Any] = {
         },
         "data": {
             "excluded": [
-                {"name": "Delivered to Client Date", "reason": "It is only known after the outcome."},
-                {"name": "ID", "reason": "It names the row."},
+                {"column": "Delivered to Client Date", "reason": "It is only known after the outcome."},
+                {"column": "ID", "reason": "It names the row."},
             ]
         },
         "limits": ["It says what went along with the outcome in the past; it does not say what causes it."],
@@ -444,9 +444,7 @@ class Upload:
                     ]
                 )
             )
-        made = ports.DatasetFacts(
-            f"d-{len(self._bench.files)}", filename, "ab" * 32, 10_324, len(self._data), template, REPORT, principal, NOW
-        )
+        made = ports.DatasetFacts(f"d-{len(self._bench.files)}", filename, "ab" * 32, 10_324, len(self._data), template, principal, NOW)
         self._bench.files[made.dataset_id] = made
         return made
 
@@ -486,24 +484,34 @@ class Workbench:
     def datasets(self, limit: int) -> Sequence[ports.DatasetFacts]:
         return list(self.files.values())[:limit]
 
-    def check(self, dataset_id: str, template: str, target: str | None, time: str | None) -> Mapping[str, Any]:
+    def check(self, dataset_id: str, purpose: ports.Purpose) -> Mapping[str, Any]:
+        target, time = purpose.target, purpose.time
         columns = [dict(it) for it in REPORT["columns"]]
         for it in columns:
             if it["name"] == target:
                 it["role"] = "target"
             elif it["name"] == time:
                 it["role"] = "time"
-            elif it["name"] == "Delivered to Client Date" and target:
+            elif it["name"] in purpose.exclude:
+                it.update(role="excluded", code="excluded_by_user", reason="Left out by the user.")
+            elif it["name"] == "Delivered to Client Date" and target and it["name"] not in purpose.keep:
                 it.update(role="excluded", code="leakage", reason=LEAK["msg"])
         problems = [*REPORT["problems"], *([LEAK] if target else [])]
         return {**REPORT, "columns": columns, "problems": problems, "target": target, "time": time, "task": "binary" if target else None}
 
     def start(self, request: ports.TrainingRequest, principal: str) -> ports.TrainingFacts:
-        if not request.target:
+        if not request.purpose.target:
             raise ports.Refused(invalid([{"loc": ["target"], "msg": "choose the column to predict"}]))
-        spec = {"target": request.target, "time": request.time, "budget_s": request.budget_s}
+        purpose = request.purpose
+        spec = {
+            "target": purpose.target,
+            "time": purpose.time,
+            "budget_s": request.budget_s,
+            "keep": list(purpose.keep),
+            "exclude": list(purpose.exclude),
+        }
         made = ports.TrainingFacts(
-            f"t-{len(self.runs)}", request.dataset_id, request.name or "model", request.template, spec, "queued", principal, NOW
+            f"t-{len(self.runs)}", request.dataset_id, request.name or "model", purpose.template, spec, "queued", principal, NOW
         )
         self.runs[made.training_id] = made
         self.steps[made.training_id] = []

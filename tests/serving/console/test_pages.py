@@ -18,7 +18,28 @@ PLANNED = "/console/decisions/0193aaaa-0000-7000-8000-000000000002"
 class Outline(HTMLParser):
     """What a browser and a screen reader would make of a page, as far as it can be told from the source."""
 
-    VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr", "rect", "circle", "line", "path", "polyline"])
+    VOID = frozenset(
+        [
+            "area",
+            "base",
+            "br",
+            "col",
+            "embed",
+            "hr",
+            "img",
+            "input",
+            "link",
+            "meta",
+            "source",
+            "track",
+            "wbr",
+            "rect",
+            "circle",
+            "line",
+            "path",
+            "polyline",
+        ]
+    )
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -97,7 +118,7 @@ def prepare(world: Any) -> dict[str, tuple[str | None, str, int]]:
     upload = bench.receive()
     upload.write(b"a,b\n")
     file = upload.finish("scms.csv", "custom", "local-trainer")
-    asked = ports.TrainingRequest(file.dataset_id, "custom", "late", "Scheduled Delivery Date", "scms-late", 60)
+    asked = ports.TrainingRequest(file.dataset_id, ports.Purpose("custom", "late", "Scheduled Delivery Date"), "scms-late", 60)
     ids = [bench.start(asked, "local-trainer").training_id for _ in range(5)]
     bench.say(ids[1], "tuning", 0.4, "Trial 6")
     bench.finish(ids[2])

@@ -42,7 +42,8 @@ def test_a_file_becomes_a_model_by_forms_alone(world: Any, browser: Any) -> None
     }
     started = browser.post("/console/train/start", {**fields, "form_token": browser.token()})
     assert started.headers["location"] == "/console/train/runs/t-0"
-    assert world.workbench.runs["t-0"].spec == {"target": "late", "time": "Scheduled Delivery Date", "budget_s": 20.0}
+    spec = world.workbench.runs["t-0"].spec
+    assert (spec["target"], spec["time"], spec["budget_s"]) == ("late", "Scheduled Delivery Date", 20.0)
     assert '<noscript><meta http-equiv="refresh"' in browser.get("/console/train/runs/t-0").text
     world.workbench.finish("t-0")
     report = browser.get("/console/train/runs/t-0").text
@@ -81,7 +82,7 @@ def test_where_two_people_are_needed_there_is_no_button(world: Any, browser: Any
     world.models.can_publish = False
     browser.login("trainer")
     upload(browser, b"late,price\n1,2\n")
-    world.workbench.start(ports.TrainingRequest("d-0", "custom", "late", None, "scms-late", 20), "local-trainer")
+    world.workbench.start(ports.TrainingRequest("d-0", ports.Purpose("custom", "late"), "scms-late", 20), "local-trainer")
     world.workbench.finish("t-0")
     text = browser.get("/console/train/runs/t-0").text
     assert "/publish" not in text
@@ -145,7 +146,7 @@ def test_a_training_that_cannot_start_says_why_on_the_page_of_its_file(world: An
 def test_stopping(world: Any, browser: Any) -> None:
     browser.login("trainer")
     upload(browser, b"a,b\n1,2\n")
-    world.workbench.start(ports.TrainingRequest("d-0", "custom", "late", None, "scms-late", 20), "local-trainer")
+    world.workbench.start(ports.TrainingRequest("d-0", ports.Purpose("custom", "late"), "scms-late", 20), "local-trainer")
     assert browser.post("/console/train/runs/t-0/cancel", {"form_token": browser.token()}).status_code == 303
     assert world.workbench.runs["t-0"].state == "cancelled"
     assert "Stopped" in browser.get("/console/train/runs/t-0").text
@@ -154,7 +155,7 @@ def test_stopping(world: Any, browser: Any) -> None:
 def test_a_failed_training_says_what_to_mend(world: Any, browser: Any) -> None:
     browser.login("trainer")
     upload(browser, b"a,b\n1,2\n")
-    world.workbench.start(ports.TrainingRequest("d-0", "custom", "late", None, "scms-late", 20), "local-trainer")
+    world.workbench.start(ports.TrainingRequest("d-0", ports.Purpose("custom", "late"), "scms-late", 20), "local-trainer")
     errors = [{"loc": ["target"], "msg": "Only 0 occurs.", "fix": "Add rows.", "column": "late"}]
     world.workbench.runs["t-0"] = dataclasses.replace(
         world.workbench.runs["t-0"], state="failed", error={"detail": "One outcome only.", "errors": errors}
@@ -168,7 +169,7 @@ def test_progress_is_told_step_by_step_until_it_is_over(world: Any, browser: Any
     browser.login("trainer")
     upload(browser, b"a,b\n1,2\n")
     bench = world.workbench
-    bench.start(ports.TrainingRequest("d-0", "custom", "late", None, "scms-late", 20), "local-trainer")
+    bench.start(ports.TrainingRequest("d-0", ports.Purpose("custom", "late"), "scms-late", 20), "local-trainer")
     bench.say("t-0", "reading", 0.02, "Reading")
     bench.say("t-0", "tuning", 0.4, "Trial 6")
     bench.finish("t-0")
@@ -179,3 +180,27 @@ def test_progress_is_told_step_by_step_until_it_is_over(world: Any, browser: Any
     assert [event.get("id") for event in events] == ["0", "1", None]
     assert '"badge":"Done"' in events[-1]["data"]
     assert '"message":"Trial 6"' in events[1]["data"]
+
+
+def test_columns_are_left_out_and_kept_as_the_reader_says(world: Any, browser: Any) -> None:
+    browser.login("trainer")
+    upload(browser, b"a,b\n1,2\n")
+    token = browser.token()
+    chosen = {
+        "dataset_id": "d-0",
+        "template": "custom",
+        "target": "late",
+        "exclude": "Country",
+        "keep": "Delivered to Client Date",
+        "form_token": token,
+    }
+    checked = browser.post("/console/train/check", {**chosen, "name": "mine", "suggested": "orders-late"})
+    assert checked.status_code == 303
+    assert "form_token" not in checked.headers["location"]
+    text = browser.get(checked.headers["location"]).text
+    assert re.search(r'name="exclude" value="Country" checked', text)
+    assert 'value="mine"' in text
+    assert "only known after the outcome: 97" in text
+    assert browser.post("/console/train/start", chosen).status_code == 303
+    assert world.workbench.runs["t-0"].spec["keep"] == ["Delivered to Client Date"]
+    assert world.workbench.runs["t-0"].spec["exclude"] == ["Country"]

@@ -1,0 +1,52 @@
+"""The console of one home: every port joined to the real thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from feature_store import datasets, times
+from governance.access import Access
+from governance.ledger.store import DecisionReader
+from serving.console.joined.accounts import StoredAccounts
+from serving.console.joined.cards import Cards
+from serving.console.joined.decisions import RecordedDecisions
+from serving.console.joined.registered import Publish, RegisteredModels
+from serving.console.joined.workbench import LocalWorkbench
+from serving.console.ports import Wiring
+from serving.console.session import SessionSigner, session_secret
+
+SECRET_FILE = "session.secret"  # noqa: S105 - the name of a file
+
+
+def join(
+    engine: Engine,
+    *,
+    keys: Path,
+    models: Path,
+    datasets_folder: Path,
+    launch: Callable[[str], None],
+    publish: Publish | None,
+    base_url: str,
+    limits: datasets.Limits | None = None,
+) -> Wiring:
+    """Join the console's ports to one home.
+
+    ``keys``, ``models`` and ``datasets_folder`` are folders of the home; ``launch`` starts a queued training outside this process;
+    ``publish`` puts a version in service and is ``None`` where no one person alone may; ``base_url`` is how users reach the service.
+    """
+    limits = limits or datasets.Limits()
+    cards = Cards(models)
+    return Wiring(
+        accounts=StoredAccounts(engine, Access(engine)),
+        decisions=RecordedDecisions(DecisionReader(engine), cards),
+        workbench=LocalWorkbench(engine, datasets_folder, launch, limits),
+        models=RegisteredModels(engine, cards, publish),
+        signer=SessionSigner(session_secret(keys / SECRET_FILE)),
+        now=times.now,
+        base_url=base_url.rstrip("/"),
+        max_upload_bytes=limits.bytes,
+        secure_cookies=base_url.startswith("https:"),
+    )
