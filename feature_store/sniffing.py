@@ -94,7 +94,7 @@ def find_encoding(path: Path, limit: int) -> str:
     bad = _first_bad_row(path, limit, first)
     if bad is None:
         return first
-    if marked is None:
+    if marked is None and not _is_damaged_utf8(sample):
         for name in _likely(sample):
             if _first_bad_row(path, limit, name) is None:
                 return name
@@ -138,8 +138,16 @@ def _first_bad_row(path: Path, limit: int, encoding: str) -> tuple[int, int] | N
     return None
 
 
+def _is_damaged_utf8(sample: bytes) -> bool:
+    """Whether it is UTF-8 with a few broken bytes: another encoding would read it all, and read the rest wrong."""
+    text = sample.decode("utf-8", errors="replace")
+    broken = text.count("\ufffd")
+    wide = sum(1 for char in text if ord(char) > 0x7F) - broken
+    return wide >= 4 * max(1, broken)
+
+
 def _likely(sample: bytes) -> tuple[str, ...]:
-    from charset_normalizer import from_bytes  # noqa: PLC0415 - only for files that are not UTF-8
+    from charset_normalizer import from_bytes  # only for files that are not UTF-8
 
     whole_lines = sample[: sample.rfind(b"\n") + 1] or sample
     found = [match.encoding for match in from_bytes(whole_lines, cp_isolation=list(_LEGACY), explain=False)]
