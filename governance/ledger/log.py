@@ -16,16 +16,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, select, tuple_
-from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from governance.ledger.errors import KeyReused, LedgerError, NotDurable
 from governance.ledger.opened import decompress
-from governance.ledger.rows import DecisionRow, RecordRow, Row, insert
+from governance.ledger.rows import DecisionRow, RecordRow, Row, statements
 from governance.ledger.tables import decisions, records
+from governance.ledger.writer import Writer
 
 _RETRIES = 3
-_LOST_RACES = ("40001", "40P01")
-"""SQLSTATE of a transaction that PostgreSQL rolled back in favour of another one: nothing was written, it can be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +69,8 @@ class Recorder:
     """
 
     def __init__(self, engine: Engine, *, max_batch: int = 512, max_waiting: int = 4096) -> None:
-        # On PostgreSQL a batch is one statement, which is a transaction by itself: one round trip, commit included.
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT") if engine.dialect.name == "postgresql" else engine
+        self._engine = engine
+        self._writer = Writer(engine)
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._waiting: deque[_Waiting] = deque()
@@ -151,6 +149,7 @@ class Recorder:
                 self._write(batch)
             except Exception as error:  # noqa: BLE001 - whatever it is, callers are told and the thread lives on
                 _tell((waiting, _not_durable(error)) for waiting in batch)
+        self._writer.close()
 
     def _take(self) -> list[_Waiting]:
         """Everything that waits, as far as it fits one transaction; empty when the recorder closes."""
@@ -177,30 +176,23 @@ class Recorder:
             if not turn:
                 return settled
             try:
-                self._insert(turn)
-            except IntegrityError as error:
+                self._writer.write([row for waiting in turn for row in waiting.rows])
+            except Exception as error:  # noqa: BLE001 - drivers raise more than their own errors, and the thread must live on
                 failure = error
-                losers = self._losers(turn)
-                if not losers:
+                losers = self._losers(turn) if self._writer.is_conflict(error) else []
+                if not losers and not self._writer.may_repeat(error):
                     break
                 settled += losers
                 lost = {id(waiting) for waiting, _ in losers}
                 turn = [waiting for waiting in turn if id(waiting) not in lost]
-            except Exception as error:  # noqa: BLE001 - drivers raise more than their own errors, and the thread must live on
-                failure = error
-                if not _may_repeat(error):
-                    break
             else:
                 return settled + [(waiting, Committed(True, _response(waiting))) for waiting in turn]
-        assert failure is not None
-        if len(turn) > 1 and not _is_outage(failure):
+        if failure is None or not turn:
+            return settled
+        if len(turn) > 1 and not self._writer.is_outage(failure):
             # One request that the database refuses must not take the others with it: each for itself.
             return settled + [answer for waiting in turn for answer in self._settle([waiting])]
         return settled + [(waiting, _not_durable(failure)) for waiting in turn]
-
-    def _insert(self, turn: list[_Waiting]) -> None:
-        with self._engine.begin() as connection:
-            insert(connection, [row for waiting in turn for row in waiting.rows])
 
     def _losers(self, turn: list[_Waiting]) -> list[tuple[_Waiting, Settled]]:
         with self._engine.connect() as connection:
@@ -213,7 +205,8 @@ def append(connection: Connection, rows: Sequence[Row]) -> None:
     Raises:
         sqlalchemy.exc.IntegrityError: a key or a record id is there already.
     """
-    insert(connection, rows)
+    for statement in statements(rows, connection.dialect.name):
+        connection.exec_driver_sql(*statement)
 
 
 def find_winner(connection: Connection, rows: Sequence[Row]) -> Settled | None:
@@ -272,18 +265,7 @@ def _response(waiting: _Waiting) -> bytes:
     return first.response if isinstance(first, DecisionRow) else b""
 
 
-def _may_repeat(error: Exception) -> bool:
-    """Whether trying again is safe and may help: a lost race left nothing; after a lost connection, the keys tell what was written."""
-    return isinstance(error, DBAPIError) and (error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _LOST_RACES)
-
-
-def _is_outage(error: Exception) -> bool:
-    """Whether the database fails for everybody, so that trying requests one by one only takes longer."""
-    return isinstance(error, DBAPIError) and type(error).__name__ in {"OperationalError", "InterfaceError"}
-
-
 def _not_durable(error: Exception) -> NotDurable:
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    refused = NotDurable(f"the record could not be made durable: {cause}".strip())
+    refused = NotDurable(f"the record could not be made durable: {error}".strip())
     refused.__cause__ = error
     return refused

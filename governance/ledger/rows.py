@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
-from sqlalchemy import BigInteger, Connection, Float, Integer, LargeBinary, Table
+from sqlalchemy import BigInteger, Float, Integer, LargeBinary, Table
 from sqlalchemy.types import TypeEngine
 
 from feature_store.times import Millis
@@ -93,26 +94,23 @@ def unpack(text: str) -> tuple[str, ...]:
     return tuple(item.replace("%7C", "|").replace("%25", "%") for item in text.strip("|").split("|")) if text else ()
 
 
-def insert(connection: Connection, rows: Sequence[Row]) -> None:
-    """Insert all rows, in the transaction of the connection; without one, PostgreSQL takes them as one statement, so all or none.
+Statement = tuple[str, tuple[object, ...]]
 
-    Raises:
-        sqlalchemy.exc.IntegrityError: a key or a record id is there already.
-    """
+
+def statements(rows: Sequence[Row], dialect: str) -> list[Statement]:
+    """The statements that insert all rows: one in all on PostgreSQL (which makes it a transaction by itself), one a table on SQLite."""
     # One order for everybody: two writers that bring the same keys wait for each other instead of deadlocking.
     decided = sorted((row for row in rows if isinstance(row, DecisionRow)), key=lambda row: row.key)
     facts = [_record(row.sealed) for row in rows]
     answers = [_decision(row) for row in decided]
-    if connection.dialect.name == "postgresql":
-        parameters = [list(column) for column in zip(*facts, strict=True)]
-        if answers:
-            parameters += [list(column) for column in zip(*answers, strict=True)]
-        connection.exec_driver_sql(_postgresql_statement(with_decisions=bool(answers)), tuple(parameters))
-        return
-    for table, values in ((records, facts), (decisions, answers)):
-        for start in range(0, len(values), _SQLITE_ROWS):
-            part = values[start : start + _SQLITE_ROWS]
-            connection.exec_driver_sql(_sqlite_statement(table, len(part)), tuple(value for row in part for value in row))
+    if dialect == "postgresql":
+        columns = [*zip(*facts, strict=True), *zip(*answers, strict=True)]
+        return [(_postgresql_statement(with_decisions=bool(answers)), tuple(list(column) for column in columns))]
+    return [
+        (_sqlite_statement(table, len(part)), tuple(chain.from_iterable(part)))
+        for table, values in ((records, facts), (decisions, answers))
+        for part in (values[start : start + _SQLITE_ROWS] for start in range(0, len(values), _SQLITE_ROWS))
+    ]
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,7 +10,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, event, func, select, text
+from sqlalchemy import delete, func, select, text
 
 from feature_store.database import make_engine
 from governance.ledger.errors import KeyReused, NotDurable
@@ -115,13 +114,10 @@ def test_appends_in_the_callers_transaction(engine, make_record):
     assert count(engine) == (1, 0)
 
 
-def test_those_who_wait_share_commits(engine, recorder, make_row):
-    commits: list[int] = []
-
-    @event.listens_for(engine, "commit")
-    def _count(connection):
-        commits.append(1)
-
+def test_those_who_wait_share_commits(engine, recorder, make_row, monkeypatch):
+    batches: list[int] = []
+    write = recorder._writer.write
+    monkeypatch.setattr(recorder._writer, "write", lambda batch: (batches.append(len(batch)), write(batch)))
     rows = [make_row() for _ in range(60)]
 
     async def all_at_once():
@@ -130,7 +126,8 @@ def test_those_who_wait_share_commits(engine, recorder, make_row):
     done = asyncio.run(all_at_once())
     assert [one.response for one in done] == [row.response for row in rows]
     assert count(engine) == (60, 60)
-    assert len(commits) < 30
+    assert sum(batches) == 60
+    assert len(batches) < 30
 
 
 @pytest.mark.parametrize("spoil", ["text", "number", "surrogate"])
@@ -241,36 +238,56 @@ def test_nothing_is_told_while_the_database_fails_and_it_recovers(engine, record
     assert recorder.commit_blocking([row]).won
 
 
-def test_a_lost_connection_is_replaced_and_the_record_kept_once(engine, recorder, make_row):
-    """The fate of a commit is unknown when the connection breaks during it; asking again by the key settles it."""
-    broken: list[int] = []
+@pytest.mark.parametrize("kind", ["decision", "record"])
+@pytest.mark.parametrize("lost", ["before", "after"])
+def test_a_commit_whose_fate_is_unknown_is_settled_by_asking(engine, recorder, make_row, make_record, monkeypatch, lost, kind):
+    """The connection breaks before or after the database has committed, and nobody says which."""
+    writer = recorder._writer
+    write = writer.write
+    calls: list[int] = []
 
-    @event.listens_for(engine, "commit" if engine.dialect.name == "sqlite" else "after_cursor_execute")
-    def _break(connection, *args):
-        if engine.dialect.name == "sqlite" or "INSERT" in args[1]:
-            broken.append(1)
-            if len(broken) == 1:
-                if engine.dialect.name == "sqlite":
-                    raise sqlite3.OperationalError("disk I/O error")
-                connection.connection.driver_connection.close()  # after the server has committed
-                raise _disconnected(connection, args)
+    def break_once(batch):
+        calls.append(1)
+        if len(calls) > 1:
+            return write(batch)
+        if lost == "after":
+            write(batch)
+        writer.close()
+        raise engine.dialect.loaded_dbapi.OperationalError("the connection was lost")
+
+    monkeypatch.setattr(writer, "write", break_once)
+    rows = [make_row("k"), make_row("k/part")] if kind == "decision" else [make_record()]
+    committed = recorder.commit_blocking(rows)
+    assert (committed.won, committed.response) == (True, rows[0].response if kind == "decision" else b"")
+    assert count(engine) == ((2, 2) if kind == "decision" else (1, 0))
+
+
+def test_nothing_is_told_when_the_fate_stays_unknown_and_the_retry_finds_out(engine, recorder, make_row, monkeypatch):
+    writer = recorder._writer
+    write = writer.write
+
+    def commit_and_lose(batch):
+        write(batch)
+        raise engine.dialect.loaded_dbapi.OperationalError("disk I/O error")
 
     row = make_row("k")
-    if engine.dialect.name == "sqlite":
-        with pytest.raises(NotDurable, match="disk I/O"):
+    with monkeypatch.context() as patched:
+        patched.setattr(writer, "write", commit_and_lose)
+        with pytest.raises(NotDurable, match="disk I/O error"):
             recorder.commit_blocking([row])
-        assert recorder.commit_blocking([row]).won
-    else:
-        committed = recorder.commit_blocking([row])
-        assert (committed.won, committed.response) == (True, row.response)
+    retried = recorder.commit_blocking([make_row("k")])
+    assert (retried.won, retried.response) == (False, row.response)
     assert count(engine) == (1, 1)
 
 
-def _disconnected(connection, args):
-    from sqlalchemy.exc import OperationalError
-
-    connection.invalidate()
-    return OperationalError(args[1], None, Exception("server closed the connection"), connection_invalidated=True)
+def test_a_writer_that_others_keep_out_says_so_and_goes_on(sqlite_engine, make_row):
+    recorder = Recorder(sqlite_engine)
+    recorder.commit_blocking([make_row()])
+    recorder._writer._connection.execute("PRAGMA busy_timeout=20")
+    with sqlite_engine.begin(), pytest.raises(NotDurable, match="locked"):
+        recorder.commit_blocking([make_row()])
+    assert recorder.commit_blocking([make_row()]).won
+    recorder.close()
 
 
 @pytest.mark.postgres
