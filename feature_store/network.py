@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 from feature_store.calendar import local_day, local_midnight
 from feature_store.entities import NETWORK_KEY, Entity, EntityKey
@@ -219,9 +219,16 @@ def _node(node_id: str, facts: Facts, as_of: Millis) -> Node:
 def _stock(order: Order, states: Mapping[EntityKey, EntityState], as_of: Millis) -> Iterable[Stock]:
     for sku in dict.fromkeys(line.sku for line in order.lines):
         state = states.get(EntityKey(Entity.SKU, sku))
-        for node_id, facts in sorted(state.group("stock", as_of).items()) if state else ():
-            told = facts.values
-            yield Stock(node_id, sku, int(told["available"]), int(told.get("safety", 0)), facts.event_time)
+        if state is not None:
+            yield from state.derived("stock", as_of, partial(_stock_of, sku))
+
+
+def _stock_of(sku: str, told: Mapping[str, Facts]) -> tuple[tuple[Stock, ...], Millis]:
+    found = (
+        Stock(node_id, sku, int(facts.values["available"]), int(facts.values.get("safety", 0)), facts.event_time)
+        for node_id, facts in sorted(told.items())
+    )
+    return tuple(found), _FOR_EVER
 
 
 def _rates(region: str, told: Mapping[str, Facts]) -> tuple[tuple[Rate, ...], Millis]:
