@@ -77,6 +77,8 @@ DIGESTS: Final = frozenset({"model", "policy", "view", "build", "environment", "
 _DIGEST = re.compile(r"[A-Za-z0-9:._+-]{1,128}")
 _TYPE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _REST: Final = ""
+_URL_ALPHABET: Final = bytes.maketrans(b"+/", b"-_")
+_NO_TEXT: Final = b"=\n"
 
 
 class Kind(StrEnum):
@@ -212,8 +214,8 @@ def seal(draft: Draft, signer: Signer, at: Millis, *, random: Callable[[int], by
 def disclosure(seed: bytes, name: str, text: bytes) -> bytes:
     """The base64url text that discloses one group, whose value is given as its RFC 8785 text; it tells nothing of the other groups."""
     group = name.encode()
-    salt = _base64url(hmac.digest(seed, group, "sha256")[:16])
-    return _base64url(b'["%b","%b",%b]' % (salt, group, text))
+    salt = b2a_base64(hmac.digest(seed, group, "sha256")[:16]).translate(_URL_ALPHABET, _NO_TEXT)
+    return b2a_base64(b'["%b","%b",%b]' % (salt, group, text)).translate(_URL_ALPHABET, _NO_TEXT)
 
 
 def commitment_root(texts: Mapping[str, bytes], seed_of: Callable[[str], bytes]) -> bytes:
@@ -293,8 +295,5 @@ def compress(data: bytes) -> bytes:
     return compressor.compress(data)
 
 
-_URL_ALPHABET = bytes.maketrans(b"+/", b"-_")
-
-
 def _base64url(data: bytes) -> bytes:
-    return b2a_base64(data, newline=False).translate(_URL_ALPHABET, b"=")
+    return b2a_base64(data).translate(_URL_ALPHABET, _NO_TEXT)
