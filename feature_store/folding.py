@@ -81,7 +81,9 @@ def _forecast(entity: Entity, by: str, into: str, field: str, keep: int = 24) ->
     return Fold(entity, by, into, enter)
 
 
-def _count(entity: Entity, by: str | None, into: str, field: str | None = None, *, per: tuple[str, ...] = (), days: int = KEEP_DAYS) -> Fold:
+def _count(
+    entity: Entity, by: str | None, into: str, field: str | None = None, *, per: tuple[str, ...] = (), days: int = KEEP_DAYS
+) -> Fold:
     """Count the event in a daily tally, with ``field`` (rounded) in its total; ``per`` makes a tally for each value of these fields."""
     read = _number(field)
 
