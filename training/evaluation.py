@@ -17,7 +17,7 @@ from training.table import Floats, Integers, TrainingTable
 
 LEVEL = 0.9
 _SEED = 7
-_RESAMPLES = 400
+_RESAMPLES = 200
 _CELLS = 8_000_000
 _BINS = 10
 _SMALLEST_SLICE = 100
@@ -149,20 +149,30 @@ def calibration_line(event: Floats, probability: Floats, weight: Floats) -> tupl
     """
     clipped = np.clip(probability, _TINY, 1 - _TINY)
     logit = np.log(clipped / (1 - clipped))
-    slope, intercept = 1.0, 0.0
-    for _ in range(25):
-        mean = 1 / (1 + np.exp(-np.clip(intercept + slope * logit, -30, 30)))
+    total = weight.sum()
+    rate = float((weight * event).sum() / max(total, _TINY))
+    if not 0 < rate < 1:
+        return float("nan"), float("nan")
+    # From the constant model, over a standardised logit, Newton's steps go straight to the optimum.
+    centre = float((weight * logit).sum() / total)
+    scale = float(np.sqrt((weight * (logit - centre) ** 2).sum() / total))
+    if scale < _TINY:
+        return float("nan"), float("nan")
+    x = (logit - centre) / scale
+    slope, intercept = 0.0, float(np.log(rate / (1 - rate)))
+    for _ in range(30):
+        mean = 1 / (1 + np.exp(-np.clip(intercept + slope * x, -30, 30)))
         residual, curve = weight * (event - mean), weight * mean * (1 - mean)
-        gradient = np.array([residual.sum(), (residual * logit).sum()])
-        cross = (curve * logit).sum()
-        hessian = np.array([[curve.sum(), cross], [cross, (curve * logit * logit).sum()]])
-        if abs(np.linalg.det(hessian)) < 1e-12:
+        a, b, c = curve.sum(), (curve * x).sum(), (curve * x * x).sum()
+        determinant = a * c - b * b
+        if determinant <= _TINY * a * c:
             return float("nan"), float("nan")
-        step = np.linalg.solve(hessian, gradient)
+        up, along = residual.sum(), (residual * x).sum()
+        step = ((c * up - b * along) / determinant, (a * along - b * up) / determinant)
         intercept, slope = intercept + step[0], slope + step[1]
-        if np.abs(step).max() < 1e-8:
-            break
-    return float(slope), float(intercept)
+        if max(abs(step[0]), abs(step[1])) < 1e-8:
+            return float(slope / scale), float(intercept - slope * centre / scale)
+    return float("nan"), float("nan")  # perfectly separated: no finite line is best
 
 
 def calibration_error(event: Floats, probability: Floats, weight: Floats, bins: int = _BINS) -> float:

@@ -67,6 +67,8 @@ def split(table: TrainingTable) -> Split:
     folds = []
     edges = [int(len(develop) * start) for start in _FOLD_STARTS] + [len(develop)]
     for begin, end in itertools.pairwise(edges):
+        if begin == end:
+            continue
         start = int(table.time[develop[begin]])
         inside = table.time[develop]
         judge = develop[(inside >= start) & (np.arange(len(develop)) < end)]
