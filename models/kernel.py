@@ -57,7 +57,6 @@ class Packed(NamedTuple):
         inner: int32, per slot its inner node, −1 for a leaf.
         value: float64, per slot the leaf's value; 0 for inner nodes.
         share: float64, per slot r of its feature: the share of the rows at the root that this feature's splits let pass to here.
-        inverse: float64, flat (slots, 2, K): 1 / (o·t + (1−t)·r) for o = 0 and o = 1.
     """
 
     first: NDArray[np.int64]
@@ -72,7 +71,6 @@ class Packed(NamedTuple):
     inner: NDArray[np.int32]
     value: Floats
     share: Floats
-    inverse: Floats
 
 
 Explain = Callable[[int, int, int, Packed, Rule, tuple[int, ...], Floats, Floats, Floats], None]
@@ -138,7 +136,7 @@ def _goes_left(value, kind, threshold, set_first, set_size, words):  # type: ign
 
 
 def _margins(outputs, forest, rows, margins):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    first, feature, kind, threshold, set_first, set_size, words, _, _, inner, value, _, _ = forest
+    first, feature, kind, threshold, set_first, set_size, words, _, _, inner, value, _ = forest
     for row in range(rows.shape[0]):
         for output in range(outputs.size - 1):
             margin = 0.0
@@ -157,10 +155,10 @@ def _margins(outputs, forest, rows, margins):  # type: ignore[no-untyped-def]  #
 
 
 def _explain(begin, end, width, forest, rule, lanes, rows, margins, contributions):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0917
-    first, feature, kind, threshold, set_first, set_size, words, slot, above, inner, value, share, inverse = forest
+    first, feature, kind, threshold, set_first, set_size, words, slot, above, inner, value, share = forest
     points, rest, weights = rule
     lane_count = len(lanes)
-    prod, sums = np.empty(width * lane_count), np.empty(width * lane_count)
+    prod, inverse, sums = np.empty(width * lane_count), np.empty(width * lane_count), np.empty(width * lane_count)
     left, follow = np.empty(width, np.uint8), np.empty(width, np.uint8)
     phi = np.empty(rows.shape[1] * lane_count)
     for row in range(rows.shape[0]):
@@ -175,8 +173,8 @@ def _explain(begin, end, width, forest, rule, lanes, rows, margins, contribution
                 j = np.uint64(number)
                 at = e + j
                 left[j] = _goes_left(x[np.uint64(feature[at])], kind[at], threshold[at], set_first[at], set_size[at], words)
-            _down(e, s, count, slot, above, value, share, inverse, points, rest, lanes, left, follow, prod, sums)
-            _up(e, s, count, feature, slot, above, share, inverse, lanes, follow, sums, phi)
+            _down(e, s, count, slot, above, value, share, points, rest, lanes, left, follow, prod, inverse, sums)
+            _up(e, s, count, feature, slot, above, share, lanes, follow, inverse, sums, phi)
             margin += value[_leaf(s, inner, left)]
         margins[row] = margin
         for i in range(rows.shape[1]):
@@ -187,15 +185,17 @@ def _explain(begin, end, width, forest, rule, lanes, rows, margins, contribution
 
 
 @_inlined
-def _down(e, s, count, slot, above, value, share, inverse, points, rest, lanes, left, follow, prod, sums):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0917
+def _down(e, s, count, slot, above, value, share, points, rest, lanes, left, follow, prod, inverse, sums):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0917
     """Products over all features from the root to each node. A leaf enters the sums with its value, an inner node with 0.
 
-    A factor is ``o·t + (1−t)·r``; dividing by that of the nearest split above on the same feature takes the latter back.
+    A factor is ``o·t + (1−t)·r``; multiplying by the inverse of that of the nearest split above on the same feature takes the latter
+    back. Where the factor is 0 (no training row came here, nor does this one) so is the product, and 0 stands for the inverse.
     """
     follow[0] = 1
+    size = np.uint64(len(lanes))
     for lane in range(len(lanes)):
         prod[np.uint64(lane)] = 1.0
-    size = np.uint64(len(lanes))
+        inverse[np.uint64(lane)] = 1.0
     for number in range(count):
         j = np.uint64(number)
         q = np.uint64(above[e + j])
@@ -205,22 +205,24 @@ def _down(e, s, count, slot, above, value, share, inverse, points, rest, lanes, 
         o_1, o_2 = np.float64(follow[c]), np.float64(follow[c + np.uint64(1)])
         r_1, r_2 = share[s + c], share[s + c + np.uint64(1)]
         v_1, v_2 = value[s + c], value[s + c + np.uint64(1)]
-        taken = ((s + q) * np.uint64(2) + np.uint64(follow[q])) * size
+        taken = q * size
         parent = np.uint64(slot[e + j]) * size
         at = c * size
         for lane in range(len(lanes)):
             k = np.uint64(lane)
             shared = prod[parent + k] * inverse[taken + k]
-            p_1 = (o_1 * points[k] + rest[k] * r_1) * shared
-            p_2 = (o_2 * points[k] + rest[k] * r_2) * shared
-            prod[at + k] = p_1
-            prod[at + size + k] = p_2
-            sums[at + k] = p_1 * v_1
-            sums[at + size + k] = p_2 * v_2
+            f_1 = o_1 * points[k] + rest[k] * r_1
+            f_2 = o_2 * points[k] + rest[k] * r_2
+            inverse[at + k] = 1.0 / f_1 if f_1 != 0.0 else 0.0
+            inverse[at + size + k] = 1.0 / f_2 if f_2 != 0.0 else 0.0
+            prod[at + k] = f_1 * shared
+            prod[at + size + k] = f_2 * shared
+            sums[at + k] = f_1 * shared * v_1
+            sums[at + size + k] = f_2 * shared * v_2
 
 
 @_inlined
-def _up(e, s, count, feature, slot, above, share, inverse, lanes, follow, sums, phi):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0917
+def _up(e, s, count, feature, slot, above, share, lanes, follow, inverse, sums, phi):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0917
     """Sums over the leaves below each node, credited to the feature of the edge above it.
 
     A leaf's value for a feature is its sum times ``(o − r) / factor`` of the feature's last split on the path; the differences
@@ -231,22 +233,19 @@ def _up(e, s, count, feature, slot, above, share, inverse, lanes, follow, sums, 
         j = np.uint64(count - 1 - number)
         q = np.uint64(above[e + j])
         c = np.uint64(2) * j + np.uint64(1)
-        o_0, o_1, o_2 = follow[q], follow[c], follow[c + np.uint64(1)]
-        d_0 = np.float64(o_0) - share[s + q]
-        d_1 = np.float64(o_1) - share[s + c]
-        d_2 = np.float64(o_2) - share[s + c + np.uint64(1)]
-        i_0 = ((s + q) * np.uint64(2) + np.uint64(o_0)) * size
-        i_1 = ((s + c) * np.uint64(2) + np.uint64(o_1)) * size
-        i_2 = ((s + c + np.uint64(1)) * np.uint64(2) + np.uint64(o_2)) * size
+        d_0 = np.float64(follow[q]) - share[s + q]
+        d_1 = np.float64(follow[c]) - share[s + c]
+        d_2 = np.float64(follow[c + np.uint64(1)]) - share[s + c + np.uint64(1)]
+        taken = q * size
         parent = np.uint64(slot[e + j]) * size
         credited = np.uint64(feature[e + j]) * size
         at = c * size
         for lane in range(len(lanes)):
             k = np.uint64(lane)
             s_1, s_2 = sums[at + k], sums[at + size + k]
-            g_0 = d_0 * inverse[i_0 + k]
+            g_0 = d_0 * inverse[taken + k]
             sums[parent + k] = s_1 + s_2
-            phi[credited + k] += (d_1 * inverse[i_1 + k] - g_0) * s_1 + (d_2 * inverse[i_2 + k] - g_0) * s_2
+            phi[credited + k] += (d_1 * inverse[at + k] - g_0) * s_1 + (d_2 * inverse[at + size + k] - g_0) * s_2
 
 
 @_inlined

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from models.kernel import MEMBER, NAN_LEFT, POINTS, ZERO_LEFT, ZERO_MISSING, Floats, Packed
 from models.lightgbm_text import CATEGORICAL, DEFAULT_LEFT, MISSING_NONE, MISSING_ZERO, Forest, ModelUnreadable, Tree
-from models.quadrature import rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,6 @@ def pack(forest: Forest) -> Layout:
     inner = np.array([len(tree.feature) for tree in order], dtype=np.int64)
     first = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(inner)])
     words = np.array([len(tree.set_words) for tree in order], dtype=np.int64)
-    share = np.array([r for flat in flats for r in flat.share])
     set_first, set_size = _sets(order, np.cumsum(words) - words)
     packed = Packed(
         first=first,
@@ -76,8 +74,7 @@ def pack(forest: Forest) -> Layout:
         above=np.array([a for flat in flats for a in flat.above], dtype=np.int32),
         inner=np.array([j for flat in flats for j in flat.inner], dtype=np.int32),
         value=np.array([v for flat in flats for v in flat.value]),
-        share=share,
-        inverse=_inverse(share, 2 * first[:-1] + np.arange(len(order)), points),
+        share=np.array([r for flat in flats for r in flat.share]),
     )
     outputs = np.arange(forest.outputs + 1, dtype=np.int64) * per_output
     return Layout(packed, outputs, base, widest, points, int(2 * inner.max() + 1))
@@ -141,14 +138,3 @@ def _sets(order: list[Tree], offsets: NDArray[np.int64]) -> tuple[NDArray[np.int
         first.append(np.where(chosen, bounds[number] + offset, 0))
         size.append(np.where(chosen, bounds[number + 1] - bounds[number], 0))
     return np.concatenate(first), np.concatenate(size)
-
-
-def _inverse(share: Floats, roots: NDArray[np.int64], points: int) -> Floats:
-    """1 / (o·t + (1−t)·r); where r = 0 and the row does not follow, the product is zero already and 0 stands in."""
-    quadrature = rule(points)
-    inverse = np.zeros((len(share), 2, points))
-    rest = quadrature.rest * share[:, None]
-    np.divide(1.0, rest, out=inverse[:, 0], where=rest > 0)
-    inverse[:, 1] = 1.0 / (quadrature.points + rest)
-    inverse[roots, 1] = 1.0  # t + (1 − t) is 1 also where its rounding is not
-    return inverse.ravel()
