@@ -37,17 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("ordinance: interrupted", file=sys.stderr)
         return 130
     except Exception as error:
-        if not _expected(error):
+        if not explained(error):
             raise
         print(f"ordinance: {error}", file=sys.stderr)
         return 1
 
 
-def _expected(error: Exception) -> bool:
+def explained(error: Exception) -> bool:
     """Whether the message was written for the user; anything else is a defect and shows where."""
-    from serving.errors import explained
+    from serving.commands import EXPLAINED
 
-    return isinstance(error, HomeRefused) or explained(error)
+    return isinstance(error, (HomeRefused, *EXPLAINED))
 
 
 def _settings(parsed: argparse.Namespace) -> Settings:
@@ -55,30 +55,35 @@ def _settings(parsed: argparse.Namespace) -> Settings:
     return Settings(**given)
 
 
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
 def _up(parsed: argparse.Namespace, settings: Settings) -> int:
     from serving.up import up
 
-    up(settings, empty=parsed.empty, say=lambda text: print(text, flush=True))
+    up(settings, empty=parsed.empty, say=_say)
     return 0
 
 
 def _keys_create(parsed: argparse.Namespace, settings: Settings) -> int:
-    from serving.commands import create_key
+    from serving.commands import new_key
 
-    print(create_key(settings, parsed.role, parsed.principal))
+    print(new_key(settings, parsed.role, parsed.principal))
     return 0
 
 
 def _train(parsed: argparse.Namespace, settings: Settings) -> int:
-    from serving.commands import train_file
+    from serving.train_command import Asked, train_file
 
-    return train_file(settings, parsed)
+    asked = Asked(parsed.file, parsed.template, parsed.target, parsed.time, parsed.name, parsed.budget, parsed.publish)
+    return train_file(settings, asked, _say)
 
 
-def _simulate(parsed: argparse.Namespace, settings: Settings) -> int:
+def _simulate(parsed: argparse.Namespace, _settings: Settings) -> int:
     from serving.commands import simulate
 
-    return simulate(settings, parsed.orders, parsed.seed, parsed.output)
+    return simulate(parsed.orders, parsed.seed, parsed.output)
 
 
 def _seconds(text: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from governance.decision import Models
 from governance.policy import Policy
@@ -31,3 +32,8 @@ class Force:
         if own is not None and decision_type != CUSTOM:
             return own
         return self.policies[CUSTOM] if decision_type in self.models else None
+
+    def to_json(self) -> dict[str, Any]:
+        """What is loaded, for those who watch over the service."""
+        models = {kind: {"name": one.use.name, "version": one.use.version, "digest": one.use.digest} for kind, one in self.models.items()}
+        return {"generation": self.generation, "models": models, "problems": dict(self.problems)}

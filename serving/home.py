@@ -13,6 +13,7 @@ from pathlib import Path
 
 import orjson
 
+MARKER = "ordinance.json"
 FORMAT = 1
 """Raised when an older version could no longer read the folder."""
 
@@ -58,14 +59,23 @@ class Home:
         return self.folder / "cache"
 
     @property
+    def demo(self) -> bool:
+        """Whether one person alone may put a model in service here; chosen when the home was made."""
+        return orjson.loads((self.folder / MARKER).read_bytes()).get("demo") is True
+
+    @property
     def run(self) -> Path:
         """Sockets and process files, outside the home because socket paths are short; one folder a home."""
         short = hashlib.sha256(str(self.folder).encode()).hexdigest()[:10]
         return Path(tempfile.gettempdir()) / f"ordinance-{os.getuid()}" / short
 
 
-def open_home(folder: Path) -> Home:
+def open_home(folder: Path, *, demo: bool = True) -> Home:
     """Make the folder if it is missing and check that this version can use it.
+
+    Args:
+        folder: the home.
+        demo: what a new home becomes; an existing one stays what it is.
 
     Raises:
         HomeRefused: it is a file, is not writable, or was written by a newer version.
@@ -78,10 +88,10 @@ def open_home(folder: Path) -> Home:
         home.keys.chmod(0o700)
     except OSError as error:
         raise HomeRefused(f"The home {folder} cannot be used: {error.strerror}. Name another one with --home or ORDINANCE_HOME.") from error
-    marker = folder / "ordinance.json"
+    marker = folder / MARKER
     if not marker.exists():
         scratch = folder / f".ordinance.json.{os.getpid()}"
-        scratch.write_bytes(orjson.dumps({"format": FORMAT}))
+        scratch.write_bytes(orjson.dumps({"format": FORMAT, "demo": demo}))
         scratch.replace(marker)
     try:
         found = int(orjson.loads(marker.read_bytes())["format"])

@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     """Named in every record."""
     refresh_s: Annotated[float, Field(gt=0, le=60)] = 1.0
     """How often a replica asks the database which models and policies are in force."""
+    demo: bool = True
+    """Whether a new home is a demo home: local keys for every role, a simulated history, publishing without a second person."""
     demo_orders: Annotated[int, Field(ge=2_000, le=1_000_000)] = 24_000
     """Orders of the simulated history that fills an empty home."""
     drain_s: Annotated[float, Field(ge=0, le=600)] = 5.0

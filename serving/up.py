@@ -43,7 +43,7 @@ def up(settings: Settings, *, empty: bool, say: Callable[[str], None]) -> None:
         StartRefused: port in use, or something did not come up in time.
         HomeRefused: the home is in use, damaged or from a newer version.
     """
-    home = open_home(settings.home_folder)
+    home = open_home(settings.home_folder, demo=settings.demo)
     with exclusive(home):
         environment.clear_leftovers(home)
         require_free_port(settings.host, settings.port)
@@ -64,7 +64,7 @@ def _serve(
     stopping: threading.Event,
     saying: _Saying,
 ) -> None:
-    from serving import deployment, wiring
+    from serving import deployment, welcome
 
     try:
         deployment.start(settings, home)
@@ -74,9 +74,8 @@ def _serve(
             deployment.deploy(settings)
             _wait_until_ready(settings, stopping)
         if not stopping.is_set():
-            if filling is not None:
-                wiring.decide_demo_orders(settings)
-            saying.say(wiring.welcome(settings, time.monotonic() - saying.began))
+            welcome.decide_demo_orders(settings, home)
+            saying.say(welcome.welcome(settings, time.monotonic() - saying.began))
         stopping.wait()
         saying.say("Stopping ...")
     finally:

@@ -125,6 +125,11 @@ class Recorder:
             return settled
         raise settled
 
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs: without it nothing becomes durable."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """Write what waits, then end the thread. What comes later is refused."""
         with self._changed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
@@ -22,6 +22,8 @@ from serving.answer import Answerer, Reply, refuse
 from serving.api.schemas import MAX_BATCH
 from serving.api.wire import Receive, Scope, Send, bearer, header, read_body, send_reply, serve_lifespan
 from serving.errors import Problem, ProblemKind, fault, invalid, not_found, unauthenticated, unavailable
+from serving.force import Force
+from serving.haproxy import INTERNAL_ORDERS
 from serving.lookups import Lookups
 from serving.rendering import to_bytes
 
@@ -36,6 +38,8 @@ BATCH_AT_ONCE = 32
 
 DECISIONS = "/v1/decisions/"
 ORDERS_PATH = "/v1/orders/"
+READY_PATH = DECISIONS + "-/ready"
+"""What this process has loaded: for the service's own readiness, no key asked for."""
 
 
 class Keys(Protocol):
@@ -64,10 +68,11 @@ class Call:
 class DecisionsApp:
     """ASGI application for ``/v1/decisions`` and ``/v1/orders``."""
 
-    def __init__(self, answerer: Answerer, lookups: Lookups, keys: Keys) -> None:
+    def __init__(self, answerer: Answerer, lookups: Lookups, keys: Keys, force: Callable[[], Force]) -> None:
         self._answerer = answerer
         self._lookups = lookups
         self._keys = keys
+        self._force = force
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -86,6 +91,9 @@ class DecisionsApp:
         await send_reply(send, reply, request_id)
 
     async def _serve(self, scope: Scope, receive: Receive, request_id: str | None, started: float) -> Reply:
+        path = _path(scope)
+        if path == READY_PATH:
+            return Reply(200, to_bytes(self._force().to_json()))
         key = bearer(scope)
         try:
             caller = self._keys.authenticate(key) if key is not None else None
@@ -204,6 +212,8 @@ def _other_method(allowed: str) -> Reply:
 def _path(scope: Scope) -> str:
     """The whole path, whether or not what is in front of us took its prefix off."""
     path: str = scope["path"]
+    if path.startswith(INTERNAL_ORDERS):
+        return ORDERS_PATH + path[len(INTERNAL_ORDERS) :]
     if path.startswith("/v1/"):
         return path
     root: str = scope.get("root_path", "")

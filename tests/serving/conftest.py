@@ -168,7 +168,7 @@ class Service:
 
     def _app(self, edges: Edges) -> DecisionsApp:
         run = runner(self.engine, ThreadPoolExecutor(1))
-        return DecisionsApp(Answerer(edges), Lookups(self.reader, run), Access(self.engine))
+        return DecisionsApp(Answerer(edges), Lookups(self.reader, run), Access(self.engine), lambda: self.force)
 
 
 def make_service(engine: Engine, force: Force) -> tuple[Service, Recorder]:
@@ -179,7 +179,7 @@ def make_service(engine: Engine, force: Force) -> tuple[Service, Recorder]:
         force=lambda: force, read=states_from(store, run), recall=recall_from(reader, run), records=recorder,
         signer=Signer("ordinance.test/log", b"s" * 32), fingerprint=fingerprinter(b"f" * 32), build="test",
     )  # fmt: skip
-    app = DecisionsApp(Answerer(edges), Lookups(reader, run), Access(engine))
+    app = DecisionsApp(Answerer(edges), Lookups(reader, run), Access(engine), lambda: force)
     store.ingest(network_events())
     return Service(app, edges, reader, store, keys, engine), recorder
 

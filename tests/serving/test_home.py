@@ -13,9 +13,14 @@ from serving.home import FORMAT, Home, HomeRefused, exclusive, open_home
 
 def test_a_missing_home_is_made_with_private_keys(tmp_path: Path) -> None:
     home = open_home(tmp_path / "a" / "b")
-    assert orjson.loads((home.folder / "ordinance.json").read_bytes()) == {"format": FORMAT}
+    assert orjson.loads((home.folder / "ordinance.json").read_bytes()) == {"format": FORMAT, "demo": True}
     assert home.keys.stat().st_mode & 0o777 == 0o700
     assert open_home(home.folder) == home
+
+
+def test_a_home_stays_what_it_was_made(tmp_path: Path) -> None:
+    assert not open_home(tmp_path, demo=False).demo
+    assert not open_home(tmp_path, demo=True).demo
 
 
 def test_a_home_from_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -1,0 +1,143 @@
+"""The service's own state, for operators and their tools: alive, ready, figures. No key is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import orjson
+from fastapi import APIRouter
+from sqlalchemy import Engine, func, select, update
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.responses import PlainTextResponse, Response
+
+from feature_store.database import reading
+from governance.ledger.tables import decisions, records
+from governance.tables import principals
+
+FIGURES_AGE_S = 15.0
+"""Figures are counted at most this often, however many scrapers ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """How the parts are asked.
+
+    Attributes:
+        engine: of the database.
+        decisions_url: where a decision replica tells what it has loaded.
+    """
+
+    engine: Engine
+    decisions_url: str
+
+    def database(self) -> str | None:
+        """Why the database cannot be written; ``None`` when it can. Nothing is changed."""
+        try:
+            with self.engine.begin() as connection:
+                connection.execute(update(principals).where(principals.c.principal == "").values(created_at=0))
+        except SQLAlchemyError as error:
+            return f"the database cannot be written: {type(error).__name__}"
+        return None
+
+    def deciding(self) -> tuple[Mapping[str, Any], str | None]:
+        """What a decision replica has loaded, and why it is not ready; ``None`` when it is."""
+        try:
+            with urllib.request.urlopen(self.decisions_url, timeout=3) as answer:  # noqa: S310 - our own address
+                told: Mapping[str, Any] = orjson.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return {}, f"no decision replica answers: status {error.code}"
+        except (OSError, ValueError):
+            return {}, "no decision replica answers"
+        problems: Mapping[str, str] = told.get("problems", {})
+        return told, "; ".join(problems.values()) or None
+
+
+def routes(probes: Probes, *, clock: Callable[[], float] = time.monotonic) -> APIRouter:
+    """``/healthz``, ``/readyz`` and ``/metrics``."""
+    router = APIRouter(tags=["system"])
+    figures = _Figures(probes, clock)
+
+    @router.get("/healthz", summary="The process answers")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/readyz", summary="Models are loaded and the database can be written", responses={503: {"description": "not ready"}})
+    async def readyz() -> Response:
+        database, (told, deciding) = await asyncio.gather(asyncio.to_thread(probes.database), asyncio.to_thread(probes.deciding))
+        reasons = [reason for reason in (database, deciding) if reason is not None]
+        body = {
+            "status": "not ready" if reasons else "ready",
+            "reasons": reasons,
+            "models": told.get("models", {}),
+            "generation": told.get("generation"),
+            "version": version("ordinance"),
+        }
+        return Response(orjson.dumps(body), 503 if reasons else 200, {"Cache-Control": "no-store"}, "application/json")
+
+    @router.get("/metrics", summary="Figures in Prometheus's text format", response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        return PlainTextResponse(await asyncio.to_thread(figures.text), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return router
+
+
+class _Figures:
+    def __init__(self, probes: Probes, clock: Callable[[], float]) -> None:
+        self._probes = probes
+        self._clock = clock
+        self._text = ""
+        self._at: float | None = None
+
+    def text(self) -> str:
+        if self._at is None or self._clock() - self._at > FIGURES_AGE_S:
+            self._text = "".join(_lines(self._probes))
+            self._at = self._clock()
+        return self._text
+
+
+def _lines(probes: Probes) -> Iterable[str]:
+    told, deciding = probes.deciding()
+    yield _head("ordinance_info", "gauge", "The version that runs.")
+    yield _line("ordinance_info", {"version": version("ordinance")}, 1)
+    yield _head("ordinance_ready", "gauge", "Whether a part is ready: 1 or 0.")
+    yield _line("ordinance_ready", {"part": "decisions"}, int(deciding is None))
+    try:
+        with reading(probes.engine).connect() as connection:
+            by_outcome = connection.execute(
+                select(decisions.c.type, decisions.c.outcome, decisions.c.status, func.count()).group_by(
+                    decisions.c.type, decisions.c.outcome, decisions.c.status
+                )
+            ).all()
+            waiting = connection.execute(select(func.count()).where(records.c.seq.is_(None))).scalar_one()
+    except SQLAlchemyError:
+        yield _line("ordinance_ready", {"part": "database"}, 0)
+        return
+    yield _line("ordinance_ready", {"part": "database"}, 1)
+    yield _head("ordinance_decisions_total", "counter", "Recorded decisions.")
+    for decision_type, outcome, status, count in by_outcome:
+        yield _line("ordinance_decisions_total", {"type": decision_type, "outcome": outcome, "status": status}, count)
+    yield _head("ordinance_records_not_integrated", "gauge", "Records promised, not yet integrated: how blind the log is.")
+    yield _line("ordinance_records_not_integrated", {}, waiting)
+    yield _head("ordinance_model_version", "gauge", "The version that answers for a decision type.")
+    for decision_type, model in told.get("models", {}).items():
+        yield _line("ordinance_model_version", {"type": decision_type, "name": model["name"]}, model["version"])
+
+
+def _head(name: str, kind: str, text: str) -> str:
+    return f"# HELP {name} {text}\n# TYPE {name} {kind}\n"
+
+
+def _line(name: str, labels: Mapping[str, str], value: float) -> str:
+    inside = ",".join(f'{label}="{_escape(text)}"' for label, text in labels.items())
+    return f"{name}{{{inside}}} {value}\n" if inside else f"{name} {value}\n"
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

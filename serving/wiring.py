@@ -1,0 +1,170 @@
+"""All wiring: where settings become objects that know each other. Nothing elsewhere reads the environment, connects or starts threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+
+from feature_store.database import make_engine
+from feature_store.online import OnlineStore
+from governance.access import Access, Role, create_key
+from governance.ledger.fingerprint import load_fingerprint
+from governance.ledger.log import Recorder
+from governance.ledger.receipt import Signer, load_signer
+from governance.ledger.store import DecisionReader
+from governance.promotion import generation
+from serving.answer import Answerer, Edges
+from serving.api.decisions import READY_PATH, DecisionsApp
+from serving.edges import recall_from, runner, states_from
+from serving.home import Home, open_home
+from serving.loading import ForceKeeper
+from serving.local_keys import local_key
+from serving.lookups import Lookups
+from serving.migrate import migrate, require_current
+from serving.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from training.service import Workshop
+
+WITHOUT_SECOND = "put in service without a second person: demo home"
+READING_THREADS = 8
+"""Threads that wait for a database server; a file is read in place."""
+
+
+def local_principal(role: Role) -> str:
+    """The principal of a role's local key."""
+    return f"local-{role.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What every process of a service has: its home, its database, its key."""
+
+    settings: Settings
+    home: Home
+    engine: Engine
+    signer: Signer
+
+
+def wire_base(settings: Settings) -> Base:
+    """Open home and database. Nothing is changed in either, but for keys that are missing.
+
+    Raises:
+        HomeRefused: the home cannot be used.
+        DatabaseRefused: the database's URL cannot be used.
+    """
+    home = open_home(settings.home_folder, demo=settings.demo)
+    return Base(settings, home, make_engine(settings.resolved_database_url()), load_signer(home.keys))
+
+
+def prepare_home(settings: Settings) -> bool:
+    """Bring the database up to date and make the keys that are missing.
+
+    Returns:
+        whether this is a demo home in which no model was ever put in service.
+
+    Raises:
+        DatabaseTooNew: a newer version wrote it.
+    """
+    from training import jobs
+
+    base = wire_base(settings)
+    try:
+        migrate(base.engine)
+        load_fingerprint(base.home.keys)
+        jobs.fail_interrupted(base.engine)
+        if base.home.demo:
+            for role in Role:
+                create_key(base.engine, role, local_principal(role), key=local_key(base.home, role))
+        return base.home.demo and generation(base.engine) == 0
+    finally:
+        base.engine.dispose()
+
+
+def workshop(base: Base) -> Workshop:
+    """Where trainings work: this home's datasets, models and MLflow."""
+    from training.service import Workshop  # decision processes never load what trains
+
+    home = base.home
+    return Workshop(base.engine, base.signer, home.datasets, home.models, home.mlflow)
+
+
+def run_training(settings: Settings, training_id: str) -> None:
+    """Run a queued training to its end, in a process of its own."""
+    from training import service
+
+    service.run_training(workshop(wire_base(settings)), training_id)
+
+
+@dataclass(frozen=True, slots=True)
+class WiredDecisions:
+    """A decision process."""
+
+    app: DecisionsApp
+    force: ForceKeeper
+    recorder: Recorder
+
+    def check_health(self) -> None:
+        """Raise when the process should be replaced: its recorder's thread has ended."""
+        if not self.recorder.alive:
+            raise RuntimeError("the recorder's thread has ended")
+
+
+def wire_decisions(settings: Settings) -> WiredDecisions:
+    """Everything that decides, loaded and warm."""
+    base = wire_base(settings)
+    engine = base.engine
+    require_current(engine)
+    force = ForceKeeper(engine, base.home.models, base.signer.verifier, settings.refresh_s)
+    force.start()
+    recorder, reader = Recorder(engine), DecisionReader(engine)
+    run = runner(engine, ThreadPoolExecutor(READING_THREADS, thread_name_prefix="read"))
+    edges = Edges(
+        force=force,
+        read=states_from(OnlineStore(engine), run),
+        recall=recall_from(reader, run),
+        records=recorder,
+        signer=base.signer,
+        fingerprint=load_fingerprint(base.home.keys),
+        tenant=settings.tenant,
+        build=version("ordinance"),
+    )
+    access = Access(engine)
+    access.refresh()
+    return WiredDecisions(DecisionsApp(Answerer(edges), Lookups(reader, run), access, force), force, recorder)
+
+
+def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
+    """Pages, uploads, trainings and the service's own state."""
+    from serving.api import system  # the decision processes load none of these
+    from serving.console.app import create_console
+    from serving.console.joined.wire import join
+    from training import service
+
+    base = wire_base(settings)
+    require_current(base.engine)
+    shop = workshop(base)
+
+    def publish(name: str, model_version: int, principal: str) -> None:
+        service.publish(shop, name, model_version, changed_by=principal, note=WITHOUT_SECOND)
+
+    url = f"http://{settings.host}:{settings.port}"
+    joined = join(
+        base.engine,
+        keys=base.home.keys,
+        models=base.home.models,
+        datasets_folder=base.home.datasets,
+        launch=launch,
+        publish=publish if base.home.demo else None,
+        base_url=url,
+    )
+    app = create_console(joined)
+    app.include_router(system.routes(system.Probes(base.engine, url + READY_PATH)))
+    return app
