@@ -8,7 +8,7 @@ may be rounded, a bound is never wrong.
 
 # Compiled code: numba's whole numbers are numpy's to the type checker, and handing over many arrays is what is fast.
 # mypy: disable-error-code="untyped-decorator, return-value, no-any-return, assignment"
-# ruff: noqa: PLR0917
+# ruff: noqa: PLR0917, C901
 from __future__ import annotations
 
 import numpy as np
@@ -45,17 +45,29 @@ def _earn(price: I64, cost: I64, most: I64, skip: I64, o: int, taken: I64) -> in
 
 
 @njit(cache=True, nogil=True)
-def _earn_tight(data: Data, state: State, price: I64, o: int, order: I64, gains: I64, left: I64, taken: I64) -> int:
-    """As :func:`_earn` where capacity or shared stock binds: the best pieces first, which is exact for such nested limits.
+def _earn_tight(data: Data, state: State, price: I64, o: int, loose: int, order: I64, gains: I64, left: I64, taken: I64) -> int:
+    """As :func:`_earn` (``loose``) where capacity or shared stock may bind: the best pieces first, which is exact for such nested limits.
 
     A competing group that has no place yet is taken in fractions, its gain a piece rounded up: the bound stays valid, and branching settles it.
     """
-    count, room, total = 0, state.room[data.node[o]], np.int64(0)
+    count, room, total, binds = 0, state.room[data.node[o]], np.int64(0), False
+    for s in range(left.size):
+        left[s] = state.shelf[s, data.node[o]]
+    wanted = np.int64(0)
+    for i in range(price.size):
+        wanted += taken[o, i] * data.size[i]
+        if data.share[i] >= 0:
+            left[data.share[i]] -= taken[o, i]
+            binds = binds or left[data.share[i]] < 0
+    if wanted <= room and not binds:
+        return loose
     for s in range(left.size):
         left[s] = state.shelf[s, data.node[o]]
     for i in range(price.size):
         if taken[o, i] > 0:
-            gain = -((data.cost[o, i] - price[i]) // data.size[i])
+            gain = price[i] - data.cost[o, i]
+            if data.size[i] > 1:
+                gain = -(-gain // data.size[i])
             b = count
             while b > 0 and gains[b - 1] < gain:
                 gains[b], order[b] = gains[b - 1], order[b - 1]
@@ -122,7 +134,8 @@ def _step(data: Data, skip: I64, price: I64, now: Relaxed, gap: float, slope: ND
     if norm == 0.0:
         return False
     for i in range(price.size):
-        moved = price[i] + np.int64(gap / norm * slope[i] / data.quantity[i])
+        step = min(max(gap / norm * slope[i] / data.quantity[i], -1e18), 1e18)
+        moved = price[i] + np.int64(step)
         price[i] = min(max(moved, np.int64(0)), data.penalty[i])
     return True
 
@@ -160,9 +173,10 @@ def improve_bound(data: Data, state: State, base: int, spare: int, rounds: int, 
                 bound += data.quantity[i] * price[i]
         for o in range(options):
             if state.status[o] >= 0:
-                now.worth[o] = _earn(price, data.cost, data.most, state.skip, o, now.taken) - data.fixed[o]
+                loose = _earn(price, data.cost, data.most, state.skip, o, now.taken)
                 if data.tight[data.node[o]]:
-                    now.worth[o] = _earn_tight(data, state, price, o, order, gains, left, now.taken) - data.fixed[o]
+                    loose = _earn_tight(data, state, price, o, loose, order, gains, left, now.taken)
+                now.worth[o] = loose - data.fixed[o]
         bound -= _choose(data, state.status, spare, now)
         stale += 1
         if bound > top:
@@ -173,7 +187,7 @@ def improve_bound(data: Data, state: State, base: int, spare: int, rounds: int, 
             copy_into(best.chosen, now.chosen)
         if top >= target or turn == rounds - 1 or not _step(data, state.skip, price, now, pace * (target - bound), slope):
             break
-        if stale >= 3:
+        if stale >= max(3, rounds // 20):
             pace, stale = pace * 0.5, 0
             copy_into(price, state.price)
     return top

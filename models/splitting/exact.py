@@ -87,6 +87,17 @@ def _needs(data: Data, slots: I64, k: int, home: I64, need: I64) -> bool:
 
 
 @njit(cache=True, nogil=True)
+def _surely_left(data: Data, k: int, room: I64) -> int:
+    """Pieces for which the slots together have no capacity."""
+    left = np.int64(0)
+    for i in range(data.quantity.size):
+        left += data.quantity[i] * data.size[i]
+    for j in range(k):
+        left -= min(left, room[j])
+    return left
+
+
+@njit(cache=True, nogil=True)
 def exact_cost(data: Data, slots: I64, k: int, place: I64, cutoff: int, pieces: I64) -> int:
     """Cost of shipping from the first ``k`` slots; ``FAR`` when impossible, some value ≥ ``cutoff`` when not better.
 
@@ -103,6 +114,8 @@ def exact_cost(data: Data, slots: I64, k: int, place: I64, cutoff: int, pieces: 
         room[j] = data.capacity[data.node[slots[j]]]
         for s in range(shares):
             shelf[s, j] = data.stock[s, data.node[slots[j]]]
+    if _surely_left(data, k, room) * (data.penalty[0] // data.size[0]) >= cutoff:
+        return cutoff
     home, need = np.full(data.quantity.size, -1, np.int64), np.zeros(k, np.int64)
     if not (_homes(data, slots, k, place, room, shelf, home, 0) and _homes(data, slots, k, place, room, shelf, home, 1)):
         return FAR
@@ -187,7 +200,7 @@ def cheapest_with(data: Data, chosen: I64, home: I64, most_slots: int, found: I6
         most_slots: most shipments.
         found: result, ``FAR`` where there is no such plan.
     """
-    k, must = chosen.size, data.must.copy()
+    k, must, tries = chosen.size, data.must.copy(), 1 if data.group.any() else 0
     slots, pieces = np.zeros(k + 1, np.int64), np.zeros((data.quantity.size, k + 1), np.int64)
     place = np.full(data.quantity.size, -1, np.int64)
     trial = Data(
@@ -210,7 +223,7 @@ def cheapest_with(data: Data, chosen: I64, home: I64, most_slots: int, found: I6
                 for other in range(k):
                     slots[other] = chosen[other]
                 slots[j] = o
-                for free in range(2):
+                for free in range(1 + tries):
                     for i in range(place.size):
                         place[i] = -1 if free or (j < k and home[i] == chosen[j]) else home[i]
                     value = exact_cost(trial, slots, max(k, j + 1), place, found[n], pieces)

@@ -150,8 +150,33 @@ def _ceiling(data: Data) -> int:
 
 
 @njit(cache=True, nogil=True)
+def _new(slots: I64, k: int, place: I64, seen: I64) -> bool:
+    """Whether this set of slots was not tried lately; a hash remembers it. A clash loses one proposal, never the proof."""
+    mark = np.int64(k)
+    for j in range(k):
+        mark = mark * 1_000_003 + slots[j] + 1
+    for i in range(place.size):
+        mark = mark * 1_000_003 + place[i]
+    at = mark & (seen.size - 1)
+    if seen[at] == mark:
+        return False
+    seen[at] = mark
+    return True
+
+
+@njit(cache=True, nogil=True)
 def _visit(
-    data: Data, state: State, relaxed: Relaxed, stack: State, bounds: I64, top: int, bound: int, slots: I64, pieces: I64, best: Best
+    data: Data,
+    state: State,
+    relaxed: Relaxed,
+    stack: State,
+    bounds: I64,
+    top: int,
+    bound: int,
+    seen: I64,
+    slots: I64,
+    pieces: I64,
+    best: Best,
 ) -> int:
     """Try the plan that the relaxation proposes, then branch; returns the height of the stack."""
     k = np.int64(0)
@@ -159,7 +184,8 @@ def _visit(
         if relaxed.chosen[n]:
             slots[k] = relaxed.pick[n]
             k += 1
-    _try(data, slots, k, state.place, pieces, best)
+    if _new(slots, k, state.place, seen):
+        _try(data, slots, k, state.place, pieces, best)
     if bounds[-1] >= best.value[0]:
         return top
     branch = _fix(data, state.status, relaxed, bound, best.value[0])
@@ -217,6 +243,7 @@ def search(
         first_prices(data, state.price)
     relaxed = Relaxed(np.zeros(options, np.int64), np.zeros(nodes, np.int64), np.zeros(nodes, np.int64), np.zeros((options, m), np.int64))
     slots, pieces = np.zeros(nodes + 1, np.int64), np.zeros((m, nodes + 1), np.int64)
+    seen = np.full(256, -1, np.int64)
     ceiling, explored, top = _ceiling(data), np.int64(0), np.int64(1)
     _child(data, stack, bounds, 0, state, -FAR, -1)
     while top > 0 and explored < limit:
@@ -237,7 +264,7 @@ def search(
             copy_into(prices, state.price)
         bounds[-1] = max(bounds[top], own)
         if bounds[-1] < best.value[0]:
-            top = _visit(data, state, relaxed, stack, bounds, top, own, slots, pieces, best)
+            top = _visit(data, state, relaxed, stack, bounds, top, own, seen, slots, pieces, best)
     lower = best.value[0]
     for a in range(top):
         lower = min(lower, bounds[a])

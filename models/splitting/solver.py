@@ -15,7 +15,8 @@ from models.splitting.search import search
 NODE_LIMIT = 20_000
 """Search nodes after which the best plan so far is answered with its gap."""
 
-ROOT_ROUNDS, ROUNDS = 60, 12
+GEARS = ((300, 60, 6), (NODE_LIMIT, 1000, 24))
+"""Search nodes, steps for the bound at the root and elsewhere: cheap bounds first; a problem that resists starts again with strong ones."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,14 @@ class _Hunt:
         best = Best(
             np.array([cutoff, 0], dtype=np.int64), np.zeros(nodes + 1, np.int64), np.zeros((data.quantity.size, nodes + 1), np.int64)
         )
-        lower, explored = search(data, limit, ROOT_ROUNDS, ROUNDS, most, closed, self.prices, best)
+        explored, lower = 0, -FAR
+        for nodes_most, root_rounds, rounds in GEARS:
+            allowed = min(nodes_most, limit - explored)
+            if allowed > 0 and lower < best.value[0]:
+                bound, count = search(data, allowed, root_rounds, rounds, most, closed, self.prices, best)
+                explored, lower = explored + count, max(lower, bound)
         cost, count = best.value.tolist()
-        return _Found(cost, best.slots[:count], best.pieces[:, :count], lower, explored)
+        return _Found(cost, best.slots[:count], best.pieces[:, :count], min(lower, cost), explored)
 
     def plan(self, found: _Found) -> Plan:
         """What was found, in the problem's lines and options."""
@@ -97,7 +103,7 @@ def solve(problem: Problem, *, limit: int = NODE_LIMIT, runner_up: bool = True) 
         return Solution(None, proven=found.proven, least_left_out=0, least_cost=0, explored=found.explored)
     plan = hunt.plan(found)
     left_out, rest = divmod(max(found.lower, 0), reduced.per_piece)
-    least_cost = max(0, -(-rest // reduced.scale) - problem.credit)
+    least_cost = max(0, rest // reduced.scale - problem.credit)
     second, second_proven = hunt.runner_up(found, limit) if runner_up else (None, False)
     return Solution(
         plan=plan,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import highspy
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from models.splitting import Plan, Problem, ProblemRefused, solve
+from models.splitting import Plan, Problem, ProblemRefused, neighbours, solve
 
 
 def random_problem(seed: int, lines: int = 5, nodes: int = 5, *, dear: int = 40) -> Problem:
@@ -45,7 +45,7 @@ def random_problem(seed: int, lines: int = 5, nodes: int = 5, *, dear: int = 40)
     )
 
 
-def by_highs(problem: Problem) -> tuple[int, int] | None:
+def by_highs(problem: Problem) -> tuple[int, int] | None:  # noqa: C901 - one rule after the other
     """Pieces left out and cost of the optimum, by HiGHS on the plain integer programme; ``None`` when infeasible."""
     m, o = problem.piece_cost.shape
     n = problem.capacity.size
@@ -92,7 +92,7 @@ def by_highs(problem: Problem) -> tuple[int, int] | None:
     return divmod(value, dearest)
 
 
-def violations(problem: Problem, plan: Plan) -> list[str]:
+def violations(problem: Problem, plan: Plan) -> list[str]:  # noqa: C901 - one rule after the other
     """Every rule that a plan breaks, read from the problem alone."""
     shipped, broken = plan.pieces, []
     if (shipped < 0).any() or (shipped[~problem.allowed] > 0).any():
@@ -136,6 +136,12 @@ def agrees_with_highs(problem: Problem) -> None:
         assert (answer.runner_up.left_out, answer.runner_up.cost) >= truth
 
 
+def without(problem: Problem, option: int) -> Problem:
+    allowed = problem.allowed.copy()
+    allowed[:, option] = False
+    return replace(problem, allowed=allowed)
+
+
 @pytest.mark.parametrize("block", range(4))
 def test_equals_highs_with_every_constraint(block):
     for seed in range(block * 60, block * 60 + 60):
@@ -147,3 +153,181 @@ def test_equals_highs_with_every_constraint(block):
 def test_equals_highs_on_thousands(block):
     for seed in range(10_000 + block * 300, 10_300 + block * 300):
         agrees_with_highs(random_problem(seed, lines=8, nodes=7))
+
+
+def test_runner_up_is_the_best_that_does_without_one_of_the_shipments():
+    compared = 0
+    for seed in range(500, 540):
+        problem = random_problem(seed)
+        answer = solve(problem)
+        if answer.plan is None or not answer.plan.options:
+            continue
+        others = [by_highs(without(problem, o)) for o in answer.plan.options]
+        best = min((other for other in others if other is not None and other[0] < problem.quantity.sum()), default=None)
+        assert answer.runner_up_proven
+        assert (answer.runner_up and (answer.runner_up.left_out, answer.runner_up.cost)) == best
+        compared += best is not None
+    assert compared > 20
+
+
+def test_neighbours_are_plans_that_ship_from_the_node_and_never_beat_the_optimum():
+    compared = 0
+    for seed in range(600, 700):
+        problem = random_problem(seed)
+        plan = solve(problem).plan
+        if plan is None or not plan.options:
+            continue
+        for node, near in neighbours(problem, plan).items():
+            forced = by_highs(replace(problem, must=tuple(sorted({*problem.must, node}))))
+            assert forced is not None
+            assert (near.left_out, near.cost) >= forced >= (plan.left_out, plan.cost)
+            compared += 1
+    assert compared > 40
+
+
+def by_enumeration(problem: Problem) -> tuple[int, int, int] | None:
+    """The optimum of a tiny problem by trying everything: pieces left out, cost, shipments."""
+    m, o = problem.piece_cost.shape
+    rows = [[x for x in product(range(problem.quantity[i] + 1), repeat=o) if sum(x) <= problem.quantity[i]] for i in range(m)]
+    best = None
+    for choice in product(*rows):
+        pieces = np.array(choice)
+        used = pieces.any(axis=0)
+        cost = int((pieces * problem.piece_cost).sum() + problem.fixed[used].sum())
+        plan = Plan(pieces, cost - (problem.credit if used.any() else 0), problem.quantity - pieces.sum(axis=1))
+        value = (plan.left_out, plan.cost, len(plan.options))
+        if (best is None or value < best) and not violations(problem, plan):
+            best = value
+    return best
+
+
+def test_equals_brute_force_on_tiny_problems_and_ties_go_to_fewer_shipments():
+    for seed in range(700, 760):
+        problem = random_problem(seed, lines=2, nodes=2, dear=3)
+        if problem.node.size > 3:
+            continue
+        plan = solve(problem).plan
+        assert (plan and (plan.left_out, plan.cost, len(plan.options))) == by_enumeration(problem)
+
+
+def simple(**changes) -> Problem:
+    """Two lines, three nodes with everything in stock."""
+    facts = {
+        "quantity": np.array([2, 3]), "sku": np.arange(2), "piece_cost": np.zeros((2, 3), np.int64), "allowed": np.ones((2, 3), np.bool_),
+        "node": np.arange(3), "fixed": np.full(3, 5), "stock": np.full((3, 2), 9), "capacity": np.full(3, -1),
+    }  # fmt: skip
+    return Problem(**{**facts, **changes})
+
+
+def test_equal_plans_are_settled_by_the_first_option():
+    assert solve(simple()).plan.options == (0,)
+    assert solve(simple(fixed=np.array([6, 5, 5]))).plan.options == (1,)
+    assert solve(simple(fixed=np.zeros(3, np.int64))).plan.options == (0,)
+
+
+def test_a_line_stays_together_when_that_costs_nothing():
+    plan = solve(simple(stock=np.array([[2, 1], [0, 3], [0, 3]]), piece_cost=np.ones((2, 3), np.int64))).plan
+    assert plan.pieces.tolist() == [[2, 0, 0], [0, 3, 0]]
+
+
+def test_credit_is_given_once():
+    assert solve(simple(credit=4)).plan.cost == 1
+    assert solve(simple(credit=4, stock=np.array([[2, 0], [0, 3], [0, 0]]))).plan.cost == 6
+    assert solve(simple(credit=4, stock=np.zeros((3, 2), np.int64))).plan.cost == 0
+
+
+def test_a_bounded_search_says_how_far_it_may_be_off():
+    gaps = []
+    for seed in range(40):
+        problem = random_problem(seed, lines=14, nodes=12)
+        truth, bounded = solve(problem), solve(problem, limit=1)
+        if truth.plan is None or bounded.plan is None:
+            continue
+        assert bounded.explored <= 1
+        assert (bounded.plan.left_out, bounded.plan.cost) >= (truth.plan.left_out, truth.plan.cost)
+        assert (bounded.least_left_out, bounded.least_cost) <= (truth.plan.left_out, truth.plan.cost)
+        assert violations(problem, bounded.plan) == []
+        assert (bounded.gap == 0.0) or not bounded.proven
+        gaps.append(bounded.gap)
+    assert max(gaps) > 0.0
+    assert min(gaps) == 0.0
+
+
+def test_same_problem_same_answer():
+    problem = random_problem(3, lines=10, nodes=10)
+    first, again = solve(problem), solve(problem)
+    assert first.plan.pieces.tobytes() == again.plan.pieces.tobytes()
+    assert first.explored == again.explored
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"quantity": np.array([2, 0])}, "at least 1"),
+        ({"sku": np.array([0, 2])}, "known SKU"),
+        ({"fixed": np.array([1, 2])}, "do not fit"),
+        ({"fixed": np.array([-1, 2, 3])}, "not negative"),
+        ({"node": np.array([1, 0, 2])}, "ascending"),
+        ({"max_shipments": 0}, "max_shipments"),
+        ({"groups": ((0,), (0, 1))}, "at most one"),
+        ({"must": (3,)}, "unknown"),
+    ],
+)
+def test_contradicting_arrays_are_refused(changes, message):
+    with pytest.raises(ProblemRefused, match=message):
+        simple(**changes)
+
+
+def test_amounts_beyond_exact_sums_are_refused():
+    with pytest.raises(ProblemRefused, match="too large"):
+        solve(simple(quantity=np.full(2, 10**9), stock=np.full((3, 2), 10**9), piece_cost=np.full((2, 3), 10**6)))
+
+
+PUBLISHED = Path(__file__).parents[2] / ".." / "shared" / "data" / "facility_location"
+
+
+def warehouses(text: str, *, limited: bool) -> Problem:
+    """An OR-Library warehouse location problem: cost in millionths, a customer's demand may come from several."""
+    numbers = [float(word) for word in text.split()]
+    n, m = int(numbers[0]), int(numbers[1])
+    sites, customers = np.array(numbers[2 : 2 + 2 * n]).reshape(n, 2), np.array(numbers[2 + 2 * n :]).reshape(m, n + 1)
+    demand = customers[:, 0].astype(np.int64)
+    return Problem(
+        quantity=demand,
+        sku=np.arange(m),
+        piece_cost=np.rint(customers[:, 1:] / demand[:, None] * 1e6).astype(np.int64),
+        allowed=np.ones((m, n), np.bool_),
+        node=np.arange(n),
+        fixed=np.rint(sites[:, 1] * 1e6).astype(np.int64),
+        stock=np.broadcast_to(demand, (n, m)).copy(),
+        capacity=sites[:, 0].astype(np.int64) if limited else np.full(n, -1),
+    )
+
+
+def unlimited(text: str) -> Problem:
+    """An uncapacitated problem in the simple format: per site its number, opening cost and the cost of each customer."""
+    lines = text.splitlines()
+    n, m = (int(word) for word in lines[1].split()[:2])
+    rows = np.array([[int(word) for word in line.split()] for line in lines[2 : 2 + n]])
+    return Problem(np.ones(m, np.int64), np.arange(m), np.ascontiguousarray(rows[:, 2:].T), np.ones((m, n), np.bool_), np.arange(n), rows[:, 1],
+                   np.ones((n, m), np.int64), np.full(n, -1))  # fmt: skip
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not PUBLISHED.exists(), reason="the published facility location problems are not beside the checkout")
+@pytest.mark.parametrize(
+    ("name", "read", "optimum"),
+    [
+        ("uflp/BildeKrarup_B/B1.1", unlimited, 23468),
+        ("uflp/BildeKrarup_B/B1.2", unlimited, 22119),
+        ("cflp_split_allowed/cap41.txt", lambda text: warehouses(text, limited=False), 932615.75e6),
+        ("cflp_split_allowed/cap91.txt", lambda text: warehouses(text, limited=False), 796648.4375e6),
+        ("cflp_split_allowed/cap41.txt", lambda text: warehouses(text, limited=True), 1040444.375e6),
+        ("cflp_split_allowed/cap91.txt", lambda text: warehouses(text, limited=True), 796648.4375e6),
+    ],
+)
+def test_published_optima(name, read, optimum):
+    answer = solve(read((PUBLISHED / name).read_text()), runner_up=False)
+    assert answer.proven
+    assert answer.plan.left_out == 0
+    assert answer.plan.cost == pytest.approx(optimum, rel=1e-9)
