@@ -33,7 +33,7 @@ _FOLDS = 5
 _STEEPEST, _FLATTEST = 20.0, 1e-6
 _RIDGE = 1e-4
 _MOST_HINGES, _EVENTS_OF_A_HINGE = 5, 60
-_BAND_POINTS = 40
+_BAND_POINTS, _CLOSEST = 40, 1e-6
 _ROWS_OF_A_RANGE = 200
 _RANGES = 5
 
@@ -238,10 +238,10 @@ def _pool(margins: Floats, labels: Floats) -> _Bins:
 
 
 def _rising(knots: Floats, heights: Floats, left: float, right: float) -> Curve | None:
-    """A curve through those knots that still rise when rounded; ``None`` where nothing is left to rise."""
-    curve = Curve(tuple(knots.tolist()), tuple(heights.tolist()), min(left, _STEEPEST), min(right, _STEEPEST))
-    increasing = bool((np.diff(knots) > 0).all())
-    return curve if increasing and curve.rises else None
+    """A curve through the knots that stand apart; ``None`` where it does not rise."""
+    apart = np.diff(knots, prepend=-np.inf) > _CLOSEST * np.ptp(knots)
+    curve = Curve(tuple(knots[apart].tolist()), tuple(heights[apart].tolist()), min(left, _STEEPEST), min(right, _STEEPEST))
+    return curve if curve.rises else None
 
 
 def _scale(margins: Floats) -> tuple[float, float]:
@@ -298,6 +298,7 @@ def _band(margins: Floats, labels: Floats, curve: Curve, level: float) -> tuple[
     """The interval in log-odds as two curves: the spline's standard error around both the spline and the chosen curve."""
     knots, beta, covariance, center, scale = _hinges(margins, labels)
     points = np.unique(np.concatenate([np.quantile(margins, np.linspace(0, 1, _BAND_POINTS)), knots]))
+    points = points[np.diff(points, prepend=-np.inf) > _CLOSEST * scale]
     if len(points) == 1:
         points = np.array([points[0] - 1.0, points[0] + 1.0])
     basis = _hinge_basis((points - center) / scale, (knots - center) / scale)
