@@ -194,6 +194,8 @@ _DECISION = {
     "decision.no_waterfall": _M("No model was asked, so there are no contributions.", "未调用模型，因此没有贡献值。"),
     "decision.reasons": _M("Reasons as told", "对外理由"),
     "decision.reasons_none": _M("No reason was given.", "未给出理由。"),
+    "decision.short": _M("{label}: {value}", "{label} {value}"),
+    "decision.short_usual": _M("{label}: {value}, usually {usual}", "{label} {value}（通常 {usual}）"),
     "decision.snapshot": _M("What was known", "当时已知"),
     "decision.snapshot_hint": _M("{count} features, definitions {version}", "{count} 个特征，定义版本 {version}"),
     "decision.col_feature": _M("Feature", "特征"),
@@ -207,6 +209,7 @@ _DECISION = {
     "decision.policy_none": _M("No rule was evaluated.", "未评估任何规则。"),
     "decision.policy_hard": _M("hard", "硬约束"),
     "decision.policy_passed": _M("passed", "通过"),
+    "decision.policy_ruled_out": _M("ruled out", "已排除"),
     "decision.policy_failed": _M("not met", "未通过"),
     "decision.policy_idle": _M("did not apply", "未触发"),
     "decision.policy_matched": _M("matched", "命中"),
@@ -410,7 +413,6 @@ _DATASET = {
     "dataset.role.target": _M("predicted", "预测列"),
     "dataset.role.time": _M("time of decision", "决策时间"),
     "dataset.role.excluded": _M("left out", "已排除"),
-    "dataset.role.feature": _M("used", "使用"),
     "dataset.role.group": _M("kept together", "分组"),
     "dataset.role.known_at": _M("when the outcome was known", "结果获知时间"),
     "dataset.keep": _M("Use it all the same", "仍然使用"),
@@ -520,6 +522,7 @@ _METRICS = {
     "calibration.good": _M(
         "Yes: when it says {example}, it happens about that often.", "可信：当它说 {example} 时，实际发生的频率与之相近。"
     ),
+    "calibration.rough": _M("Roughly: on average its probabilities are off by {error}.", "大致可信：其概率平均偏差 {error}。"),
     "calibration.over": _M("With care: it is surer of itself than it should be.", "谨慎使用：它过于自信。"),
     "calibration.under": _M("With care: it is less sure of itself than it could be.", "谨慎使用：它过于保守。"),
 }

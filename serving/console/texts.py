@@ -89,7 +89,7 @@ def clock(at: Millis, *, millis: bool = True) -> str:
 
 
 def money(amount: Mapping[str, Any] | None) -> str:
-    """``{"amount": "1742.5", "currency": "CNY"}`` → ``¥1,742.50``."""
+    """``{"amount": "1742.5", "currency": "CNY"}`` → ``¥1,742.50``; what was computed to the millionth is rounded for reading."""
     if not amount:
         return "–"
     try:
@@ -100,7 +100,8 @@ def money(amount: Mapping[str, Any] | None) -> str:
     if not isinstance(exponent, int):
         return "–"
     currency = str(amount.get("currency", ""))
-    text = f"{abs(value):,.{max(2, -exponent)}f}"
+    digits = max(2, -exponent)
+    text = f"{abs(value):,.{2 if digits > 3 and abs(value) >= Decimal('0.01') else digits}f}"
     sign = MINUS if value < 0 else ""
     symbol = _SYMBOLS.get(currency)
     return f"{sign}{symbol}{text}" if symbol else f"{sign}{text} {currency}".rstrip()
@@ -134,6 +135,11 @@ def value_text(value: Any, unit: str | None = None) -> str:
         text = number(value)
         return f"{text} {unit}" if unit and unit not in {"count", "flag", "1"} else text
     return str(value)
+
+
+def capital(text: str) -> str:
+    """The text with its first letter raised, as the start of a line."""
+    return text[:1].upper() + text[1:]
 
 
 def told(value: Any, unit: str | None, written: Mapping[str, str] | None, language: str) -> str:

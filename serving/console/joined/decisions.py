@@ -19,6 +19,7 @@ from models.features import LANGUAGES, FeatureCard
 from models.specs import SPECS
 from serving.console.joined.cards import Card, Cards
 from serving.console.ports import CursorRefused, DecisionFacts, DecisionFilters, DecisionLine, DecisionSlice, FeatureFact, Refused
+from serving.console.texts import capital
 from serving.errors import Problem, ProblemKind
 from serving.lookups import record_json
 from serving.recorded import snapshot_features
@@ -65,7 +66,7 @@ class RecordedDecisions:
     def reason_text(self, code: str, language: str) -> str:
         """The label of the feature or rule behind a code; a custom column's code is its name already."""
         texts = self._reason_texts.get(code)
-        return texts.get(language, texts["en"]) if texts else code.replace("_", " ").capitalize()
+        return capital(texts.get(language, texts["en"])) if texts else code.replace("_", " ").capitalize()
 
     def _facts(self, stored: StoredDecision) -> DecisionFacts:
         try:

@@ -2,6 +2,7 @@
 "use strict";
 (() => {
   const check = document.getElementById("check");
+  check.hidden = true;
   const form = document.getElementById("purpose");
   for (const field of form.elements) {
     if (["target", "time", "exclude", "keep"].includes(field.name)) field.addEventListener("change", () => form.requestSubmit(check));

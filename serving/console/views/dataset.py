@@ -104,7 +104,7 @@ def build(
         verdict_text=told,
         blocking=blocking,
         warnings=warnings,
-        columns=tuple(_column(language, it, report, dataset.rows) for it in columns),
+        columns=tuple(_column(language, it, report, dataset.rows) for it in sorted(columns, key=_weight)),
         targets=_targets(language, columns, template, target),
         times=_times(language, columns, template, report.get("time")),
         model_name=name or (template.type or suggested_name(dataset.name, target)),
@@ -171,7 +171,7 @@ def _column(language: str, column: Mapping[str, Any], report: Mapping[str, Any],
         switch=_switch(language, column, role) if chosen else None,
         name=str(column["name"]),
         type=say_or(language, f"dataset.type.{column.get('kind')}", str(column.get("kind", ""))),
-        role=say_or(language, f"dataset.role.{role}", role) if chosen or role != "feature" else "",
+        role=say_or(language, f"dataset.role.{role}", role) if role != "feature" else "",
         missing=say(language, "dataset.missing", share=texts.percent(missing / max(rows, 1)))
         if missing
         else say(language, "dataset.complete"),
@@ -185,6 +185,11 @@ def _column(language: str, column: Mapping[str, Any], report: Mapping[str, Any],
         note=str(column.get("reason") or ""),
         tone={"target": "ok", "time": "ok", "excluded": "hold", "group": "hold"}.get(role, "plain") if chosen else "plain",
     )
+
+
+def _weight(column: Mapping[str, Any]) -> int:
+    """What the reader has to look at first: what is predicted, when, and what stays out."""
+    return {"target": 0, "time": 1, "known_at": 2, "excluded": 3, "group": 3}.get(str(column.get("role")), 4)
 
 
 def _switch(language: str, column: Mapping[str, Any], role: str) -> Switch | None:

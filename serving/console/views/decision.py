@@ -30,7 +30,7 @@ _TOLD = 2
 
 
 def build(frame: Frame, facts: DecisionFacts, siblings: Sequence[DecisionLine]) -> DecisionPage:
-    """The page of one decision; ``siblings`` are all decisions of the same order, this one among them."""
+    """The page of one decision; ``siblings`` are all decisions of the same order, newest first, this one among them."""
     language, line, answer = frame.language, facts.line, facts.answer
     confidence = answer.get("confidence")
     policy = answer.get("policy") or {}
@@ -107,8 +107,22 @@ def _verdict(language: str, facts: DecisionFacts) -> str:
 
 def _telling(language: str, facts: DecisionFacts) -> list[str]:
     wanted = {"ok": "lowers", "hold": "raises", "bad": "raises"}.get(words.tone(facts.line.outcome))
-    told = [reason for reason in facts.reasons if wanted is None or reason.get("direction") in {wanted, "none", "", None}]
-    return [texts.speak(reason.get("text") or "", language).rstrip(".。") for reason in (told or facts.reasons)[:_TOLD]]
+    pointing = [reason for reason in facts.reasons if wanted is None or reason.get("direction") in {wanted, "none", "", None}]
+    features = {feature.name: feature for feature in facts.features}
+    return [_short(language, reason, features.get(str(reason.get("feature")))) for reason in (pointing or facts.reasons)[:_TOLD]]
+
+
+def _short(language: str, reason: Mapping[str, Any], feature: FeatureFact | None) -> str:
+    """A reason as part of a sentence: what was found, without what follows from it."""
+    if feature is None:
+        return texts.speak(reason.get("text") or "", language).rstrip(".。")
+    label, value = texts.speak(feature.label, language), texts.told(feature.value, feature.unit, feature.value_text, language)
+    if value in {"yes", "是"}:
+        return label
+    usual = texts.told(feature.usual, feature.unit, feature.usual_text, language)
+    if usual in {"–", value}:
+        return say(language, "decision.short", label=label, value=value)
+    return say(language, "decision.short_usual", label=label, value=value, usual=usual)
 
 
 def _sentence(language: str, verdict: str, parts: list[str]) -> str:
@@ -224,7 +238,7 @@ def _snapshot(language: str, fact: FeatureFact, as_of: int | None) -> SnapshotRo
     contribution = fact.contribution
     aged = fact.event_time is not None and as_of is not None
     return SnapshotRow(
-        label=texts.speak(fact.label, language),
+        label=texts.capital(texts.speak(fact.label, language)),
         name=fact.name,
         value=texts.told(fact.value, fact.unit, fact.value_text, language),
         usual=texts.told(fact.usual, fact.unit, fact.usual_text, language),
@@ -246,14 +260,16 @@ def _snapshot_hint(language: str, facts: DecisionFacts) -> str:
 def _policy(language: str, result: Mapping[str, Any], checks: Mapping[str, Mapping[str, str]]) -> PolicyRow:
     hard, passed = bool(result.get("hard")), bool(result.get("passed"))
     name = str(result.get("id", ""))
-    told = texts.speak(checks.get(name) or name.replace("_", " ").capitalize(), language)
-    state = ("passed" if passed else "failed") if hard else ("idle" if passed else "matched")
+    plain, text = name.replace("_", " ").capitalize(), checks.get(name)
+    # A constraint's text says what is the matter when it objects; when it does not, its name says what holds.
+    told = plain if text is None or (hard and passed and language == "en") else texts.speak(text, language)
+    state = ("ruled_out" if passed and told != plain else "passed" if passed else "failed") if hard else ("idle" if passed else "matched")
     parts = [
         say(language, "decision.policy_hard") if hard else "",
         say(language, f"decision.policy_{state}"),
         str(result.get("detail") or ""),
     ]
-    tone = {"passed": "pass", "failed": "bad", "idle": "miss", "matched": "hit"}[state]
+    tone = {"passed": "pass", "ruled_out": "pass", "failed": "bad", "idle": "miss", "matched": "hit"}[state]
     return PolicyRow(told, " · ".join(part for part in parts if part), tone)
 
 
@@ -274,7 +290,7 @@ def _timeline(language: str, facts: DecisionFacts, siblings: Sequence[DecisionLi
                 TimelineItem(texts.clock(placed), say(language, "decision.placed"), _basket(language, facts.order), "plain", None, False),
             )
         )
-    for line in siblings or [facts.line]:
+    for line in reversed(siblings or [facts.line]):  # newest first where several were made in one millisecond
         current = line.record_id == facts.line.record_id
         badge = words.outcome_badge(language, line.outcome)
         text = (

@@ -234,6 +234,9 @@ def _calibration_text(language: str, metrics: Mapping[str, Any]) -> str:
         return say(language, "calibration.over")
     if low > 1.05:
         return say(language, "calibration.under")
+    error = (metrics.get("ece") or {}).get("value")
+    if error is not None and base and error > 0.2 * base:
+        return say(language, "calibration.rough", error=texts.percent(error))
     return say(language, "calibration.good", example=texts.percent(base if base is not None else 0.2))
 
 

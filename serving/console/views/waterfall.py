@@ -14,33 +14,11 @@ from serving.console.views.words import length
 
 SHOWN = 7
 """Steps drawn one by one; the others are one step together."""
-_TICK_SHARES = (
-    0.0001,
-    0.001,
-    0.002,
-    0.005,
-    0.01,
-    0.02,
-    0.03,
-    0.05,
-    0.07,
-    0.1,
-    0.15,
-    0.2,
-    0.25,
-    0.3,
-    0.4,
-    0.5,
-    0.6,
-    0.7,
-    0.8,
-    0.9,
-    0.95,
-    0.98,
-    0.99,
-    0.999,
-)
+_TICKS = 3
 _TICK_GAP = 0.14
+_COARSE = (0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
+_TICK_SHARES = (_COARSE, *(tuple(step / parts for step in range(1, parts)) for parts in (20, 50, 100, 200, 500, 1000)))
+"""Shares to mark, from round to fine; the first choice that gives enough marks is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +79,7 @@ def _step(language: str, fact: FeatureFact, span: _Span, position: float, facts:
     contribution = fact.contribution or 0.0
     kind = _kind(contribution)
     return WaterfallRow(
-        texts.speak(fact.label, language),
+        texts.capital(texts.speak(fact.label, language)),
         note(language, fact, facts.as_of),
         kind,
         span.bar(position, position + contribution, kind),
@@ -146,9 +124,17 @@ def _ticks(span: _Span, link: str) -> tuple[Tick, ...]:
     """Probabilities where they lie on the margin's axis, so that log-odds can be read."""
     if link != "logit":
         return ()
+    found: tuple[Tick, ...] = ()
+    for shares in _TICK_SHARES:
+        if len(found := _chosen(span, shares)) >= _TICKS:
+            break
+    return found
+
+
+def _chosen(span: _Span, shares: Sequence[float]) -> tuple[Tick, ...]:
     ticks: list[Tick] = []
     last = -1.0
-    for share in _TICK_SHARES:
+    for share in shares:
         at = span.at(math.log(share / (1 - share)))
         if 0.04 <= at <= 0.96 and at - last >= _TICK_GAP:
             ticks.append(Tick(length(at), texts.percent(share)))
