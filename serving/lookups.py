@@ -20,11 +20,11 @@ T = TypeVar("T")
 LONGEST_WAIT_S = 60
 DEFAULT_LIMIT = 50
 
-_TEXT = ("order_id", "customer_id", "type", "outcome", "status", "reason", "region", "channel", "tag")
-_WHOLE = ("model_version", "policy_version")
-_REAL = ("min_confidence", "max_confidence")
-_TIME = ("since", "until")
-_FILTERS = (*_TEXT, *_WHOLE, *_REAL, *_TIME)
+TEXT_FILTERS = ("order_id", "customer_id", "type", "outcome", "status", "reason", "region", "channel", "tag")
+WHOLE_FILTERS = ("model_version", "policy_version")
+REAL_FILTERS = ("min_confidence", "max_confidence")
+TIME_FILTERS = ("since", "until")
+_FILTERS = (*TEXT_FILTERS, *WHOLE_FILTERS, *REAL_FILTERS, *TIME_FILTERS)
 
 
 class Run(Protocol):
@@ -152,15 +152,15 @@ def _read_query(query: Mapping[str, str]) -> tuple[Filters, str | None, int] | P
 
 
 def _value(name: str, text: str) -> object:
-    if name in _TEXT:
+    if name in TEXT_FILTERS:
         if not text or "\x00" in text:
             raise ValueError("a text is required")
         return text
-    if name in _WHOLE:
+    if name in WHOLE_FILTERS:
         if not text.isdecimal() or len(text) > 9:
             raise ValueError(f"{text!r} is not a whole number")
         return int(text)
-    if name in _REAL:
+    if name in REAL_FILTERS:
         try:
             value = float(text)
         except ValueError as error:
