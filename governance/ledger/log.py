@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, select, tuple_
 
+from feature_store.database import reading
 from governance.ledger.errors import KeyReused, LedgerError, NotDurable
 from governance.ledger.opened import decompress
 from governance.ledger.rows import DecisionRow, RecordRow, Row, statements
@@ -69,7 +70,7 @@ class Recorder:
     """
 
     def __init__(self, engine: Engine, *, max_batch: int = 512, max_waiting: int = 4096) -> None:
-        self._engine = engine
+        self._reading = reading(engine)
         self._writer = Writer(engine)
         self._max_batch = max_batch
         self._max_waiting = max_waiting
@@ -200,7 +201,7 @@ class Recorder:
         return settled + [(waiting, _not_durable(failure)) for waiting in turn]
 
     def _losers(self, turn: list[_Waiting]) -> list[tuple[_Waiting, Settled]]:
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return [(waiting, winner) for waiting in turn if (winner := find_winner(connection, waiting.rows)) is not None]
 
 

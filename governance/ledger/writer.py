@@ -32,14 +32,16 @@ class Writer:
         if self._connection is None:
             self._connection = self._connect()
         try:
-            cursor = self._connection.cursor()
-            if self._dialect == "postgresql":  # autocommit: the one statement is the transaction, in one round trip
-                cursor.execute(*todo[0])
-            else:
-                cursor.execute("BEGIN IMMEDIATE")
-                for statement in todo:
-                    cursor.execute(*statement)
-                cursor.execute("COMMIT")
+            # Closed here, whatever happens: a cursor that an exception's traceback keeps would be freed by some other thread's garbage
+            # collection, which then waits for this connection, which may wait for that very thread's write lock.
+            with contextlib.closing(self._connection.cursor()) as cursor:
+                if self._dialect == "postgresql":  # autocommit: the one statement is the transaction, in one round trip
+                    cursor.execute(*todo[0])
+                else:
+                    cursor.execute("BEGIN IMMEDIATE")
+                    for statement in todo:
+                        cursor.execute(*statement)
+                    cursor.execute("COMMIT")
         except Exception as error:
             self._recover(error)
             raise

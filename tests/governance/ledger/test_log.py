@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -163,7 +164,8 @@ def test_the_same_request_twice_at_once_in_one_process(engine, recorder, make_ro
 
 def test_two_recorders_and_many_threads_agree_on_every_key(engine, database_url, make_row):
     """As two processes would: engines of their own, the same keys at the same time, in other orders."""
-    recorders = [Recorder(engine), Recorder(make_engine(database_url))]
+    other = make_engine(database_url)
+    recorders = [Recorder(engine), Recorder(other)]
     keys = [f"key-{i}" for i in range(12)]
     jobs = []
     for turn in range(8):
@@ -181,7 +183,7 @@ def test_two_recorders_and_many_threads_agree_on_every_key(engine, database_url,
         told = [one for part in pool.map(run, [jobs[i::8] for i in range(8)]) for one in part]
     for recorder in recorders:
         recorder.close()
-    recorders[1]._engine.dispose()
+    other.dispose()
     for key in keys:
         answers = [(committed, own) for told_key, committed, own in told if told_key == key]
         winners = [own for committed, own in answers if committed.won]
@@ -311,6 +313,19 @@ def test_a_server_that_goes_away_and_comes_back(postgres_server, make_row):
         recorder.close()
         engine.dispose()
         postgres_server.release(url)
+
+
+def test_a_failed_batch_leaves_no_cursor_to_the_garbage_collector(sqlite_engine, make_row):
+    """Freed by another thread it would wait for the connection, and that for the thread: for as long as a writer waits for its lock."""
+    recorder = Recorder(sqlite_engine)
+    recorder.commit_blocking([make_row("k")])
+    with pytest.raises(sqlite3.IntegrityError) as caught:
+        recorder._writer.write([make_row("k")])
+    frame = caught.traceback[-1].frame
+    assert frame.code.name == "write"
+    with pytest.raises(sqlite3.ProgrammingError, match="closed cursor"):
+        frame.f_locals["cursor"].execute("SELECT 1")
+    recorder.close()
 
 
 def test_closing_writes_what_waits_and_refuses_what_comes(engine, make_row):
