@@ -85,5 +85,6 @@ class DataRefused(Exception):
         for problem in self.problems:
             kinds.setdefault((problem.code, problem.column), problem)
         told = [str(problem) for problem in list(kinds.values())[:5]]
-        rest = max(problem.count for problem in self.problems[:1]) - 1 if len(kinds) == 1 and self.problems else len(self.problems) - len(told)
+        known = self.problems[0].count if len(kinds) == 1 else len(self.problems)
+        rest = max(known, len(self.problems)) - len(told)
         super().__init__("; ".join(told) + (f" ({rest:,} more)" if rest > 0 else ""))
