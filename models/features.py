@@ -6,7 +6,7 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -72,6 +72,7 @@ class FeatureCard:
         group: features of one group are told as one reason.
         usual: the median, or the commonest code, of the training rows; ``None`` when it was mostly unknown.
         categories: texts by code, "other" last.
+        usual_written: ``usual`` as a person reads it, in English and in Chinese; made here, as it is needed in every decision.
     """
 
     name: str
@@ -82,54 +83,66 @@ class FeatureCard:
     group: str
     usual: float | None
     categories: tuple[str, ...] = ()
+    usual_written: tuple[str, str] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not _CODE.fullmatch(self.reason_code):
             raise ValueError(f"{self.name}: {self.reason_code!r} is no reason code")
         if any(not self.label.get(language) for language in LANGUAGES):
             raise ValueError(f"{self.name}: a label in {' and '.join(LANGUAGES)} is needed")
+        object.__setattr__(self, "usual_written", ("", "") if self.usual is None else self.written(self.usual))
 
-    def write(self, value: float, language: str) -> str:  # noqa: PLR0911 - one for each way of showing
+    def write(self, value: float, language: str) -> str:
         """The value as a person reads it; NaN is not known."""
-        english = language == "en"
+        return self.written(value)[LANGUAGES.index(language)]
+
+    def written(self, value: float) -> tuple[str, str]:
+        """The value as a person reads it, in English and in Chinese."""
         if math.isnan(value):
-            return "not known" if english else "未知"
+            return "not known", "未知"
         match self.shown:
             case Shown.FLAG:
-                return ("yes" if english else "是") if value >= 0.5 else ("no" if english else "否")
+                return ("yes", "是") if value >= 0.5 else ("no", "否")
             case Shown.CATEGORY:
-                return self._category(value, english=english)
+                return self._category(value)
             case Shown.SHARE:
-                return f"{_plain(100 * value)} %"
-            case Shown.CLOCK:
-                minutes = round(60 * value)
-                return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"
-            case Shown.MONTH if value in range(1, 13):
-                return _MONTHS[int(value) - 1] if english else f"{int(value)}月"
-            case Shown.WEEKDAY if value in range(7):
-                return _WEEKDAYS[int(value)][not english]
+                text = f"{_plain(100 * value)} %"
+                return text, text
+            case Shown.NUMBER:
+                return self._number(value)
             case _:
-                return self._number(value, english=english)
+                return self._calendar(value)
 
     def raw(self, value: float) -> float | str | None:
         """The value as JSON: a category's text, ``None`` for not known."""
         if math.isnan(value):
             return None
-        return self._category(value, english=True) if self.shown is Shown.CATEGORY else value
+        return self._category(value)[0] if self.shown is Shown.CATEGORY else value
 
-    def _category(self, value: float, *, english: bool) -> str:
+    def _category(self, value: float) -> tuple[str, str]:
         code = int(value)
         if 0 <= code < len(self.categories) - 1:
-            return self.categories[code]
-        return "rare or never seen" if english else "罕见或从未出现"
+            return self.categories[code], self.categories[code]
+        return "rare or never seen", "罕见或从未出现"
 
-    def _number(self, value: float, *, english: bool) -> str:
+    def _calendar(self, value: float) -> tuple[str, str]:
+        if self.shown is Shown.MONTH and value in range(1, 13):
+            return _MONTHS[int(value) - 1], f"{int(value)}月"
+        if self.shown is Shown.WEEKDAY and value in range(7):
+            return _WEEKDAYS[int(value)]
+        if self.shown is Shown.CLOCK:
+            minutes = round(60 * value)
+            text = f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"
+            return text, text
+        return self._number(value)
+
+    def _number(self, value: float) -> tuple[str, str]:
         number = _plain(value)
         if not self.unit:
-            return number
-        patterns = _UNITS.get(self.unit, (f"{{}} {self.unit}", f"{{}}{self.unit}"))
-        text = patterns[not english].format(number)
-        return text.removesuffix("s") if english and number == "1" and len(self.unit) > 2 else text
+            return number, number
+        english, chinese = _UNITS.get(self.unit, (f"{{}} {self.unit}", f"{{}}{self.unit}"))
+        text = english.format(number)
+        return text.removesuffix("s") if number == "1" and len(self.unit) > 2 else text, chinese.format(number)
 
     def to_json(self) -> dict[str, Any]:
         """Ready for JSON."""

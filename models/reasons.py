@@ -13,7 +13,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import LANGUAGES, FeatureCard, Shown
+from models.features import FeatureCard, Shown
 
 
 class Direction(StrEnum):
@@ -79,47 +79,38 @@ def explain(
         contributions: float64 (n,), in units of the margin.
         effect: what the margin is about.
     """
-    groups: dict[str, list[int]] = {}
-    for index, (card, contribution) in enumerate(zip(cards, contributions.tolist(), strict=True)):
+    groups: dict[str, list[tuple[float, int]]] = {}
+    for index, contribution in enumerate(contributions.tolist()):
         if contribution != 0.0:
-            groups.setdefault(card.group, []).append(index)
-    totals = [(sum(float(contributions[index]) for index in members), members) for members in groups.values()]
-    ranked = sorted((pair for pair in totals if pair[0] != 0.0), key=lambda pair: (-abs(pair[0]), pair[1][0]))
+            groups.setdefault(cards[index].group, []).append((contribution, index))
+    totals = [(sum(contribution for contribution, _ in members), members) for members in groups.values()]
+    ranked = sorted((pair for pair in totals if pair[0] != 0.0), key=lambda pair: (-abs(pair[0]), pair[1][0][1]))
     reasons = []
     for rank, (total, members) in enumerate(ranked, start=1):
-        sign = 1.0 if total > 0 else -1.0
-        lead = max(members, key=lambda index: sign * float(contributions[index]))
-        card, value = cards[lead], float(values[lead])
         direction = Direction.RAISES if total > 0 else Direction.LOWERS
-        text = {language: render(card, value, direction, effect, language) for language in LANGUAGES}
+        lead = (max if total > 0 else min)(members, key=lambda member: member[0])[1]
+        card, value = cards[lead], float(values[lead])
+        text = render(card, value, direction, effect)
         reasons.append(Reason(rank, card.reason_code, text, direction.value, total, card.name, card.raw(value)))
     return tuple(reasons)
 
 
-def render(card: FeatureCard, value: float, direction: Direction, effect: Effect, language: str) -> str:
-    """One sentence: what the value is, what is usual, and what follows."""
-    statement = _statement_zh(card, value) if language == "zh" else _statement_en(card, value)
-    if language == "zh":
-        return f"{statement}，{'提高' if direction is Direction.RAISES else '降低'}了{effect.text['zh']}"
-    return f"{statement}; this {direction.value} {effect.text['en']}"
-
-
-def _statement_en(card: FeatureCard, value: float) -> str:
-    label = card.label["en"]
-    label = label[:1].upper() + label[1:]
-    written = card.write(value, "en")
-    usual = "" if card.usual is None else card.write(card.usual, "en")
+def render(card: FeatureCard, value: float, direction: Direction, effect: Effect) -> dict[str, str]:
+    """One sentence by language: what the value is, what is usual, and what follows."""
+    (en, zh), (usual_en, usual_zh) = card.written(value), card.usual_written
+    label_en, label_zh = card.label["en"], card.label["zh"]
     if card.shown is Shown.FLAG:
-        return f"{label}: {written}" + (f" (usually {usual})" if usual and usual != written else "")
-    if not usual:
-        return f"{label} is {written}"
-    return f"{label} is {written}, " + ("as usual" if usual == written else f"usual {usual}")
-
-
-def _statement_zh(card: FeatureCard, value: float) -> str:
-    label, written = card.label["zh"], card.write(value, "zh")
-    usual = "" if card.usual is None else card.write(card.usual, "zh")
-    joint = "：" if card.shown is Shown.FLAG else "为"
-    if not usual:
-        return f"{label}{joint}{written}"
-    return f"{label}{joint}{written}（" + ("与平常一致）" if usual == written else f"通常为{usual}）")
+        en, zh = f": {en}", f"：{zh}"
+        if usual_en and usual_en != en[2:]:
+            en, zh = f"{en} (usually {usual_en})", f"{zh}（通常为{usual_zh}）"
+    else:
+        same = usual_en == en
+        en, zh = f" is {en}", f"为{zh}"
+        if usual_en:
+            en = f"{en}, as usual" if same else f"{en}, usual {usual_en}"
+            zh = f"{zh}（与平常一致）" if same else f"{zh}（通常为{usual_zh}）"
+    verb = "提高" if direction is Direction.RAISES else "降低"
+    return {
+        "en": f"{label_en[:1].upper()}{label_en[1:]}{en}; this {direction.value} {effect.text['en']}",
+        "zh": f"{label_zh}{zh}，{verb}了{effect.text['zh']}",
+    }

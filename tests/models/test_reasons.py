@@ -26,18 +26,18 @@ def card(name: str = "returns", group: str = "g", **changes) -> FeatureCard:
 
 
 def test_says_value_usual_and_direction():
-    assert render(card(), 0.82, Direction.RAISES, FRAUD, "en") == (
+    assert render(card(), 0.82, Direction.RAISES, FRAUD)["en"] == (
         "Return rate of the last 3 orders is 82 %, usual 9 %; this raises the risk of fraud"
     )
-    assert render(card(), 0.82, Direction.LOWERS, FRAUD, "zh") == "最近3单退货率为82 %（通常为9 %），降低了欺诈风险"
+    assert render(card(), 0.82, Direction.LOWERS, FRAUD)["zh"] == "最近3单退货率为82 %（通常为9 %），降低了欺诈风险"
 
 
 def test_flags_unknowns_and_the_usual_read_well():
     flag = card(label={"en": "device never used by this customer", "zh": "客户首次使用该设备"}, shown=Shown.FLAG, usual=0.0)
-    assert render(flag, 1.0, Direction.RAISES, FRAUD, "en").startswith("Device never used by this customer: yes (usually no);")
-    assert render(card(), math.nan, Direction.RAISES, FRAUD, "en").startswith("Return rate of the last 3 orders is not known, usual 9 %;")
-    assert "is 9 %, as usual" in render(card(), 0.0900001, Direction.RAISES, FRAUD, "en")
-    assert "usual" not in render(card(usual=None), 0.5, Direction.RAISES, FRAUD, "en")
+    assert render(flag, 1.0, Direction.RAISES, FRAUD)["en"].startswith("Device never used by this customer: yes (usually no);")
+    assert render(card(), math.nan, Direction.RAISES, FRAUD)["en"].startswith("Return rate of the last 3 orders is not known, usual 9 %;")
+    assert "is 9 %, as usual" in render(card(), 0.0900001, Direction.RAISES, FRAUD)["en"]
+    assert "usual" not in render(card(usual=None), 0.5, Direction.RAISES, FRAUD)["en"]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_every_feature_of_ours_renders_in_every_language(kind):
         for value in (0.0, 1.0, 0.37, 12_345.678, math.nan):
             for language in LANGUAGES:
                 for direction in Direction:
-                    text = render(one, value, direction, Effect.of(kind), language)
+                    text = render(one, value, direction, Effect.of(kind))[language]
                     assert text.strip()
                     assert "{" not in text
                     assert "nan" not in re.findall(r"[a-z]+", text)
