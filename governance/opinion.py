@@ -55,7 +55,11 @@ class Deployed:
     @cached_property
     def described(self) -> tuple[Mapping[str, Any], ...]:
         """What a person has to know about each feature, for the record: it is kept as it was when the model was trained."""
-        return tuple(card.to_json() for card in self.artifact.features)
+        described = []
+        for card in self.artifact.features:
+            usual = card.usual  # a whole number goes without its fraction, as canonical JSON writes it
+            described.append({**card.to_json(), "usual": int(usual) if usual is not None and usual.is_integer() else usual})
+        return tuple(described)
 
     def _selection(self, names: tuple[str, ...]) -> NDArray[np.intp] | None:
         if names == self.names:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
-from feature_store.network import Network
+from feature_store.network import Network, Node, Rate, Stock
 from feature_store.snapshot import FeatureSnapshot
 from feature_store.times import Millis, format_time
 from governance.decision import Decision, Inputs, Models, Status
@@ -18,7 +19,11 @@ from governance.ledger.rows import Facets
 from governance.policy import Policy
 from serving.admission import ORDERS, Admitted
 from serving.knowing import Made, Outcomes
-from serving.rendering import reason_json
+from serving.rendering import reason_json, tidy
+
+_NODE = attrgetter(*(field.name for field in fields(Node)))
+_STOCK = attrgetter(*(field.name for field in fields(Stock)))
+_RATE = attrgetter(*(field.name for field in fields(Rate)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +189,7 @@ def _policy_group(decision: Decision, policy: Policy) -> dict[str, Any]:
         "id": policy.id,
         "version": policy.version,
         "digest": policy.digest,
-        "parameters": policy.values,
+        "parameters": {name: tidy(value) for name, value in policy.values.items()},
         "results": [{"id": r.id, "hard": r.hard, "passed": r.passed, "detail": r.detail} for r in results],
     }
 
@@ -220,28 +225,14 @@ def _lanes_group(inputs: Inputs, explained: FeatureSnapshot | None) -> dict[str,
 def network_json(network: Network) -> dict[str, Any]:
     """The network as JSON arrays, in the order of the fields of its values; a replay reads it back."""
     return {
-        "nodes": [
-            [
-                n.node_id,
-                n.region,
-                n.lat,
-                n.lon,
-                n.cutoff_at,
-                n.processing_h,
-                n.processing_cost_micros,
-                n.capacity_left,
-                list(n.temp_classes),
-                n.status,
-                n.as_of,
-            ]
-            for n in network.nodes
-        ],
-        "stock": [[s.node_id, s.sku, s.available, s.safety, s.as_of] for s in network.stock],
-        "rates": [
-            [r.node_id, r.region, r.service, r.fixed_micros, r.per_kg_micros, r.transit_days, r.co2e_g_per_kg, r.as_of]
-            for r in network.rates
-        ],
+        "nodes": [_tidied(_NODE(node)) for node in network.nodes],
+        "stock": [_STOCK(stock) for stock in network.stock],
+        "rates": [_tidied(_RATE(rate)) for rate in network.rates],
     }
+
+
+def _tidied(values: tuple[Any, ...]) -> list[Any]:
+    return [tidy(value) if type(value) is float else value for value in values]
 
 
 def part_key(key: str, decision_type: str) -> str:

@@ -87,15 +87,21 @@ def reason_json(reason: Reason) -> dict[str, Any]:
         "code": reason.code,
         "text": dict(reason.text),
         "direction": reason.direction,
-        "contribution": reason.contribution,
+        "contribution": None if reason.contribution is None else tidy(round(reason.contribution, 6)),
         "feature": reason.feature,
-        "value": reason.value,
+        "value": tidy(reason.value) if isinstance(reason.value, float) else reason.value,
     }
 
 
 def to_bytes(value: Any) -> bytes:
     """JSON on the wire; dataclasses and numbers of numpy are known, NaN becomes ``null``."""
     return orjson.dumps(value, option=JSON_OPTIONS)
+
+
+def tidy(value: float) -> float | int:
+    """A whole number without its fraction: the canonical JSON of a record writes it so, and is spared to write it anew."""
+    whole = int(value) if -(2.0**53) < value < 2.0**53 else 0
+    return whole if whole == value else value
 
 
 def finite(value: float) -> float | None:
