@@ -8,6 +8,8 @@ Import this module only after :func:`serving.environment.prepare` ran: Ray reads
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 from typing import Any
 
@@ -76,6 +78,7 @@ def _train(settings: dict[str, Any], training_id: str) -> None:
 
 def start(settings: Settings, home: Home) -> None:
     """Start Ray and Serve's proxy; :func:`deploy` puts the applications in."""
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     ray.init(
         num_cpus=os.cpu_count() or 1,
         include_dashboard=False,
@@ -101,7 +104,8 @@ def deploy(settings: Settings) -> None:
     )
 
 
-def stop() -> None:
-    """Drain and stop Serve, then Ray."""
-    serve.shutdown()
-    ray.shutdown()
+def stop(home: Home) -> None:
+    """Drain and stop Serve, then Ray; what Ray says about its own end goes to a log file."""
+    with (home.logs / "ray.log").open("a") as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        serve.shutdown()
+        ray.shutdown()

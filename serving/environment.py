@@ -53,7 +53,7 @@ def prepare(settings: Settings, home: Home) -> None:
         raise PermissionError(f"{run.parent} belongs to another user")
     run.parent.chmod(0o700)
     run.mkdir(mode=0o700, exist_ok=True)
-    for name, value in {**QUIET, **SERVE, "NUMBA_CACHE_DIR": str(home.cache / "numba")}.items():
+    for name, value in {**QUIET, **SERVE}.items():
         os.environ.setdefault(name, value)
     os.environ.update(
         RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S=str(settings.drain_s),

@@ -54,11 +54,6 @@ class Home:
         return self.folder / "logs"
 
     @property
-    def cache(self) -> Path:
-        """What can be deleted at any time: compiled kernels."""
-        return self.folder / "cache"
-
-    @property
     def demo(self) -> bool:
         """Whether one person alone may put a model in service here; chosen when the home was made."""
         return orjson.loads((self.folder / MARKER).read_bytes()).get("demo") is True
@@ -83,7 +78,7 @@ def open_home(folder: Path, *, demo: bool = True) -> Home:
     home = Home(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for part in (home.keys, home.models, home.datasets, home.mlflow, home.logs, home.cache):
+        for part in (home.keys, home.models, home.datasets, home.mlflow, home.logs):
             part.mkdir(exist_ok=True)
         home.keys.chmod(0o700)
     except OSError as error:

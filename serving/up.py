@@ -82,7 +82,7 @@ def _serve(
         if filling is not None and filling.poll() is None:
             filling.terminate()
             filling.wait()
-        deployment.stop()
+        deployment.stop(home)
         environment.clear_leftovers(home)
 
 
