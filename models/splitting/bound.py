@@ -87,8 +87,18 @@ def _earn_tight(data: Data, state: State, price: I64, o: int, loose: int, order:
 
 
 @njit(cache=True, nogil=True)
+def _useless(now: Relaxed) -> int:
+    for n in range(now.chosen.size):
+        now.chosen[n] = 0
+    return FAR
+
+
+@njit(cache=True, nogil=True)
 def _choose(data: Data, status: I64, spare: int, now: Relaxed) -> int:
-    """Choose the options of the relaxed optimum: open ones, those of nodes that must ship, then the best of positive worth; Σ worth."""
+    """Choose the options of the relaxed optimum: open ones, those of nodes that must ship, then the best of positive worth; Σ worth.
+
+    A sum that leaves the range of exact whole numbers comes back as ``FAR``: the bound is then useless, never wrong.
+    """
     nodes, total = data.must.size, np.int64(0)
     for n in range(nodes):
         pick, opened = -1, False
@@ -102,6 +112,8 @@ def _choose(data: Data, status: I64, spare: int, now: Relaxed) -> int:
             now.chosen[n] = 1
             total += now.worth[pick]
             spare -= not opened
+            if total > FAR // 2:
+                return _useless(now)
     while spare > 0:
         top = -1
         for n in range(nodes):
@@ -113,6 +125,8 @@ def _choose(data: Data, status: I64, spare: int, now: Relaxed) -> int:
         now.chosen[top] = 1
         total += now.worth[now.pick[top]]
         spare -= 1
+        if total > FAR // 2:
+            return _useless(now)
     return total
 
 
@@ -157,7 +171,7 @@ def improve_bound(data: Data, state: State, base: int, spare: int, rounds: int, 
         The bound.
     """
     m, options, nodes = data.quantity.size, data.fixed.size, data.must.size
-    now = Relaxed(np.zeros(options, np.int64), np.empty(nodes, np.int64), np.empty(nodes, np.int64), best.taken)
+    now = Relaxed(np.zeros(options, np.int64), np.full(nodes, -1, np.int64), np.zeros(nodes, np.int64), best.taken)
     order, gains, left, slope = (
         np.empty(m, np.int64),
         np.empty(m, np.int64),

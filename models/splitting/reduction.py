@@ -135,7 +135,7 @@ def _scale(quantity: I64, pieces: I64, dearest_unit: I64, fixed: I64, first: I64
         ties = nodes * (shipment + rank * options)
         scale = ties + 1
         penalty = dearest * scale + ties + 1
-        if (penalty * (asked + 1) + dearest * scale) * (nodes + 1) < FAR:
+        if penalty * (asked + 1) + dearest * scale < FAR // 2:
             return scale, penalty, fixed * scale + shipment + rank * np.arange(options)
     raise ProblemRefused("the order's quantities and costs are too large to be added exactly")
 

@@ -278,6 +278,24 @@ def test_contradicting_arrays_are_refused(changes, message):
         simple(**changes)
 
 
+def test_amounts_near_the_limit_of_exact_sums_stay_exact():
+    checked = 0
+    for seed in range(800, 860):
+        problem = random_problem(seed)
+        factor = 10**14
+        large = replace(problem, piece_cost=problem.piece_cost * factor, fixed=problem.fixed * factor)
+        try:
+            answer = solve(large)
+        except ProblemRefused:
+            continue
+        truth = solve(problem)
+        assert (answer.plan and (answer.plan.left_out, answer.plan.cost)) == (
+            truth.plan and (truth.plan.left_out, truth.plan.cost * factor)
+        )
+        checked += 1
+    assert checked > 5
+
+
 def test_amounts_beyond_exact_sums_are_refused():
     with pytest.raises(ProblemRefused, match="too large"):
         solve(simple(quantity=np.full(2, 10**9), stock=np.full((3, 2), 10**9), piece_cost=np.full((2, 3), 10**6)))
