@@ -57,7 +57,32 @@ class CustomBody(DecideBody):
     order_id: Identifier | None = None
 
 
-ItemKey = Annotated[str, Field(min_length=1, max_length=MAX_KEY)]
+ItemKey = Annotated[str, Field(min_length=1, max_length=MAX_KEY, description="As the header Idempotency-Key; a dry run needs none.")]
+
+
+class OrderItem(OrderBody):
+    """One item of a batch for acceptance or fraud."""
+
+    idempotency_key: ItemKey | None = None
+
+
+class SplitItem(SplitBody):
+    """One item of a batch for split-order."""
+
+    idempotency_key: ItemKey | None = None
+
+
+class CustomItem(CustomBody):
+    """One item of a batch for a custom type."""
+
+    idempotency_key: ItemKey | None = None
+
+
+class BatchBody(Strict):
+    """``POST /v1/decisions/{type}/batch``. Each item is validated by itself, so that a wrong one does not stop the others."""
+
+    items: tuple[OrderItem | SplitItem | CustomItem, ...] = Field(min_length=1, max_length=MAX_BATCH)
+
 
 ORDER_EXAMPLE: dict[str, Any] = {
     "order_id": "SO-1001",

@@ -1,0 +1,496 @@
+"""What the routes answer, as schemas for ``/openapi.json``. Nothing is validated by them at run time: tests hold real answers against them.
+
+Members may be added to an answer at any time, so the schemas leave objects open; what is named here stays.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from feature_store.order import Money
+from governance.values import Confidence, ModelUse, PolicyResult
+
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Texts = Annotated[dict[str, str], Field(description="A text by language: en, zh.", examples=[{"en": "...", "zh": "..."}])]
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+DecisionStatus = Literal["decided", "fallback", "abstained"]
+
+
+class ReasonAnswer(BaseModel):
+    """One reason: a stable code, its text, and the number behind it."""
+
+    rank: int
+    code: str
+    text: Texts
+    direction: Annotated[str, Field(description="What it does to the probability: raises or lowers; decides for a rule.")]
+    contribution: Annotated[float | None, Field(description="In the model's margin; null for a rule.")] = None
+    feature: str | None = None
+    value: float | str | bool | None = None
+
+
+class PolicyAnswer(BaseModel):
+    """The policy version that judged, with the result of every rule and hard constraint."""
+
+    id: str
+    version: int
+    digest: Digest
+    results: list[PolicyResult]
+
+
+class SnapshotAnswer(BaseModel):
+    """The feature vector that the decision used, by its digest."""
+
+    digest: Digest
+    oldest_feature_age_s: float | None
+
+
+class ReviewAnswer(BaseModel):
+    """Where a held decision waits, until when, and what it becomes then."""
+
+    queue: str
+    due_at: Time
+    expires_to: str
+
+
+class ReceiptAnswer(BaseModel):
+    """Our signed promise that the record is in the ledger: Ed25519 over record_id, leaf_hash, promised_at and publish_by."""
+
+    record_id: str
+    leaf_hash: Annotated[str, Field(description="base64 of 32 bytes")]
+    promised_at: Time
+    publish_by: Time
+    key_id: str
+    signature: Annotated[str, Field(description="base64 of 64 bytes")]
+
+
+class DecisionAnswer(BaseModel):
+    """What every decision answers, whatever its type."""
+
+    decision_id: Annotated[str | None, Field(description="null for a dry run")]
+    type: str
+    outcome: str
+    status: DecisionStatus
+    fallback_reason: str | None
+    recorded: bool
+    order_id: str | None
+    order_version: int | None
+    decided_at: Time
+    latency_ms: float
+    confidence: Annotated[Confidence | None, Field(description="null where no model was asked, or the answer is a number")]
+    reasons: Annotated[list[ReasonAnswer], Field(description="The strongest, at most four; all are in the record.")]
+    model: ModelUse | None
+    policy: PolicyAnswer | None
+    snapshot: SnapshotAnswer | None
+    review: ReviewAnswer | None
+    links: dict[str, str]
+    receipt: Annotated[ReceiptAnswer | None, Field(description="absent for a dry run")] = None
+
+
+class Arrival(BaseModel):
+    """When it arrives: as likely before as after, and nine times in ten before."""
+
+    p50: Time
+    p90: Time
+
+
+class AcceptanceAnswer(DecisionAnswer):
+    """Whether the order can be kept."""
+
+    outcome: Literal["ACCEPT", "ACCEPT_PARTIAL", "HOLD", "REJECT"]
+    accepted_lines: Annotated[list[str] | None, Field(description="with ACCEPT_PARTIAL: the line ids that can be kept")] = None
+    promise: Arrival | None = None
+
+
+class FraudAnswer(DecisionAnswer):
+    """Whether the order is fraudulent."""
+
+    outcome: Literal["ALLOW", "REVIEW", "BLOCK"]
+    expected_loss: Money | None = None
+
+
+class PlannedLine(BaseModel):
+    """Pieces of one line of the order."""
+
+    line_id: str
+    qty: int
+
+
+class ShipmentCost(BaseModel):
+    """What one shipment costs."""
+
+    fixed: Money
+    variable: Money
+    processing: Money
+
+
+class Shipment(BaseModel):
+    """What one node ships by one service."""
+
+    node_id: str
+    service: str
+    lines: list[PlannedLine]
+    ship_at: Time
+    deliver: Arrival
+    p_on_time: float
+    cost: ShipmentCost
+    co2e_g: float
+
+
+class ObjectiveTerms(BaseModel):
+    """The objective term by term, each already multiplied by its weight."""
+
+    cost: Money
+    lateness: Money
+    carbon: Money
+    split: Money
+
+
+class Objective(BaseModel):
+    """What was minimised; the terms add up to the total."""
+
+    total: Money
+    terms: ObjectiveTerms
+
+
+class Optimality(BaseModel):
+    """Whether the plan is proven to be the best there is, and how much was searched for that."""
+
+    proven: bool
+    gap: float
+    nodes_explored: int
+    ms: float
+    method: str
+
+
+class PlanDelta(BaseModel):
+    """How another plan differs from the chosen one: positive is more."""
+
+    cost: Money
+    objective: Money
+    lateness_h: float
+    co2e_g: float
+    unfilled_qty: int
+
+
+class BriefShipment(BaseModel):
+    """A shipment without its figures."""
+
+    node_id: str
+    service: str
+    lines: list[PlannedLine]
+
+
+class RunnerUp(BaseModel):
+    """The best plan that differs by at least one shipment."""
+
+    shipments: list[BriefShipment]
+    delta: PlanDelta
+    proven: bool
+
+
+class RejectedNode(BaseModel):
+    """Why a node ships nothing."""
+
+    node_id: str
+    reason: str
+    text: Texts
+    delta: Money | None = None
+    rules: list[str] | None = None
+
+
+class UnfilledLine(BaseModel):
+    """Pieces that stay behind, and why."""
+
+    line_id: str
+    qty: int
+    reason: str
+    text: Texts
+    delta: Money | None = None
+    rules: Annotated[list[str] | None, Field(description="every constraint whose lifting would help")] = None
+
+
+class SplitAnswer(DecisionAnswer):
+    """From where the order ships. Of a fallback, what belongs to a plan is absent."""
+
+    outcome: str
+    shipments: list[Shipment] | None = None
+    objective: Objective | None = None
+    optimality: Optimality | None = None
+    runner_up: RunnerUp | None = None
+    rejected_nodes: list[RejectedNode] | None = None
+    unfilled: list[UnfilledLine] | None = None
+    network_ages_s: Annotated[dict[str, float] | None, Field(description="age of what the store or the request told of the network")] = None
+    delta_vs_oms_choice: dict[str, Any] | None = None
+    reservation: dict[str, Any] | None = None
+
+
+class Prediction(BaseModel):
+    """What the model of a custom type predicts: a label with the probability of each, or a number with its interval."""
+
+    label: str | None = None
+    probabilities: dict[str, float] | None = None
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+
+
+class CustomAnswer(DecisionAnswer):
+    """A custom type's answer: ``outcome`` is the predicted label, or ``REVIEW``."""
+
+    prediction: Prediction | None = None
+
+
+class Skipped(BaseModel):
+    """A decision that was not made, and why."""
+
+    skipped: str
+
+
+class OrderDecisions(BaseModel):
+    """The decisions on one order, each as it would have been answered alone."""
+
+    fraud: FraudAnswer | Skipped
+    acceptance: AcceptanceAnswer | Skipped
+    split_order: SplitAnswer | Skipped
+
+
+class OrderAnswer(BaseModel):
+    """What the decisions on one order come to."""
+
+    decision_id: str | None
+    order_id: str
+    order_version: int
+    outcome: Literal["PROCEED", "HOLD", "STOP"]
+    precedence: Annotated[list[str], Field(description="strongest first: which outcome of which type wins")]
+    decided_by: str | None
+    recorded: bool
+    decisions: OrderDecisions
+    links: dict[str, str]
+    receipt: ReceiptAnswer | None = None
+
+
+class ProblemError(BaseModel):
+    """One fault: where, and what."""
+
+    loc: list[str | int]
+    msg: str
+    row: int | None = None
+    column: str | None = None
+
+
+class ProblemDetails(BaseModel):
+    """A refusal, by RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[ProblemError]
+
+
+class BatchAnswerItem(BaseModel):
+    """One item's answer: ``body`` with status 200, else ``problem``."""
+
+    status: int
+    body: dict[str, Any] | None = None
+    problem: ProblemDetails | None = None
+
+
+class BatchAnswer(BaseModel):
+    """The answers in the order of the items."""
+
+    items: list[BatchAnswerItem]
+
+
+class UsedModel(BaseModel):
+    """A model version, by name and digest."""
+
+    name: str
+    version: int | None
+    digest: str | None
+
+
+class UsedPolicy(BaseModel):
+    """A policy version, by id and digest."""
+
+    id: str
+    version: int | None
+    digest: str | None
+
+
+class DecisionLine(BaseModel):
+    """One decision as a list shows it."""
+
+    decision_id: str
+    type: str
+    outcome: str
+    status: str
+    decided_at: Time
+    latency_ms: float
+    order_id: str | None
+    order_version: int | None
+    customer_id: str | None
+    region: str | None
+    channel: str | None
+    tags: list[str]
+    reasons: list[str]
+    probability: float | None
+    model: UsedModel | None
+    policy: UsedPolicy | None
+    principal: str
+    request_id: str | None
+    links: dict[str, str]
+
+
+class SearchAnswer(BaseModel):
+    """One page, newest first; ``next_cursor`` is null on the last."""
+
+    items: list[DecisionLine]
+    next_cursor: str | None
+
+
+class Since(BaseModel):
+    """What happened since the decision was made."""
+
+    superseded_by: dict[str, int] | None
+    overrides: list[dict[str, Any]]
+    outcome_labels: list[dict[str, Any]]
+    resolved: bool
+
+
+class StoredAnswer(BaseModel):
+    """The answer as it was given, what happened since and, for those who judge, the whole record."""
+
+    decision_id: str
+    type: Annotated[str | None, Field(description="absent for the decision on a whole order")] = None
+    outcome: str
+    since: Since
+    record: Annotated[dict[str, Any] | None, Field(description="every group of the record; not shown to the OMS")] = None
+    receipt: ReceiptAnswer
+
+
+class Contribution(BaseModel):
+    """What one feature did to the margin."""
+
+    feature: str
+    value: float | str | bool | None
+    contribution: float
+    group: str | None
+    label: Texts
+    unit: str | None
+    usual: float | str | bool | None
+    origin: Annotated[str | None, Field(description="store, request or default")]
+    event_time: Time | None
+    age_s: float | None
+
+
+class ExplanationAnswer(BaseModel):
+    """Every contribution: base + Σ contributions = margin."""
+
+    decision_id: str
+    base: float
+    margin: float
+    link: str
+    contributions: list[Contribution]
+
+
+class TimelineEntry(DecisionLine):
+    """One moment in the life of an order."""
+
+    at: Time
+    kind: str
+
+
+class TimelineAnswer(BaseModel):
+    """What was decided about an order, oldest first."""
+
+    order_id: str
+    items: list[TimelineEntry]
+
+
+class DatasetAnswer(BaseModel):
+    """An accepted file and what the check says of it."""
+
+    dataset_id: str
+    sha256: str
+    rows: int
+    report: dict[str, Any]
+
+
+class TrainingStarted(BaseModel):
+    """A training that was queued."""
+
+    training_id: str
+    state: str
+    links: dict[str, str]
+
+
+class TrainedModel(BaseModel):
+    """The version that a training registered."""
+
+    name: str
+    version: int
+
+
+class TrainingAnswer(BaseModel):
+    """How far a training is, and what came of it."""
+
+    training_id: str
+    state: Literal["queued", "running", "stopping", "done", "failed", "cancelled"]
+    name: str
+    template: str
+    dataset_id: str | None
+    spec: dict[str, Any]
+    progress: dict[str, Any] | None
+    started_by: str
+    created_at: Time
+    finished_at: Time | None
+    model: TrainedModel | None
+    report: dict[str, Any] | None
+    error: dict[str, Any] | None
+
+
+class ModelVersion(BaseModel):
+    """One model version and what it is used for."""
+
+    name: str
+    version: int
+    type: str
+    template: str
+    digest: Digest
+    aliases: list[str]
+    created_by: str
+    created_at: Time
+    links: dict[str, str]
+
+
+class ModelsAnswer(BaseModel):
+    """Every version, newest first."""
+
+    items: list[ModelVersion]
+
+
+class ModelAnswer(ModelVersion):
+    """One version with its report and, for a custom type, the schema of its rows."""
+
+    report: dict[str, Any]
+    request_schema: dict[str, Any] | None
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Readiness(BaseModel):
+    """Whether decisions can be made, and if not, why."""
+
+    status: Literal["ready", "not ready"]
+    reasons: list[str]
+    models: dict[str, Any]
+    generation: int | None
+    version: str

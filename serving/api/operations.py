@@ -1,0 +1,268 @@
+"""What each route is for, what it takes and answers, as ``/openapi.json`` tells it.
+
+The decision routes are plain ASGI and are described here in full; of the console's routes FastAPI knows the parameters, and this table
+adds what it cannot know: the answer, the refusals, an example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from governance.ledger.store import MAX_LIMIT
+from models.specs import DecisionType
+from serving.api import answer_schemas as answers
+from serving.api import schemas
+from serving.errors import ProblemKind
+from serving.lookups import DEFAULT_LIMIT, LONGEST_WAIT_S, REAL_FILTERS, TEXT_FILTERS, TIME_FILTERS, WHOLE_FILTERS
+
+CUSTOM_TYPE = "parcel-late"
+"""The custom type that the examples speak of."""
+
+_K = ProblemKind
+ANY = (_K.UNAUTHENTICATED, _K.FORBIDDEN, _K.INTERNAL, _K.UNAVAILABLE)
+"""What every route that needs a key may refuse with."""
+BODY = (*ANY, _K.MALFORMED, _K.TOO_LARGE, _K.INVALID, _K.TOO_MANY)
+DECIDING = (
+    *BODY, _K.KEY_MISSING, _K.KEY_UNUSABLE, _K.NOT_FOUND, _K.IN_FLIGHT, _K.SUPERSEDED, _K.KEY_REUSED, _K.FALLBACK_NOT_PERMITTED,
+    _K.NOT_DURABLE,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of the path or the query."""
+
+    name: str
+    text: str
+    schema: Mapping[str, Any]
+    place: str = "query"
+    example: str | int | float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One route.
+
+    Attributes:
+        body: the model that validates the request; ``None`` where there is no body or FastAPI knows it.
+        requests: example bodies by name, the first the fullest.
+        answer: the model of what is answered with ``status``.
+        example: the file in ``serving/api/examples`` that holds a real answer.
+        media: of the answer.
+        raw: media type and schema of a body that is not JSON.
+        key: whether an Idempotency-Key is taken.
+    """
+
+    method: str
+    path: str
+    summary: str
+    text: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    body: type[BaseModel] | None = None
+    requests: Mapping[str, Any] = field(default_factory=dict)
+    answer: type[BaseModel] | None = None
+    example: str = ""
+    status: int = 200
+    media: str = "application/json"
+    problems: tuple[ProblemKind, ...] = ANY
+    raw: str | None = None
+    key: bool = False
+
+    @property
+    def name(self) -> str:
+        """Method and path."""
+        return f"{self.method} {self.path}"
+
+
+def _least(order_only: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be there, and nothing else."""
+    order, line = order_only, order_only["lines"][0]
+    return {
+        "order": {
+            "order_id": order["order_id"], "placed_at": order["placed_at"], "currency": order["currency"],
+            "customer": {"customer_id": order["customer"]["customer_id"]}, "ship_to": {"region": order["ship_to"]["region"]},
+            "lines": [{name: line[name] for name in ("line_id", "sku", "qty", "unit_price")}],
+        }
+    }  # fmt: skip
+
+
+LEAST = _least(schemas.ORDER_EXAMPLE)
+ORDERS_EXAMPLE = {name: value for name, value in schemas.SPLIT_EXAMPLE.items() if name != "weights"} | {"deadline_ms": 300}
+BATCH_EXAMPLE = {
+    "items": [
+        {"idempotency_key": "SO-1001-1-fraud", "mode": "live", "order": schemas.ORDER_EXAMPLE},
+        {"idempotency_key": "SO-1002-1-fraud", **LEAST, "order": {**LEAST["order"], "order_id": "SO-1002"}},
+    ]
+}
+
+_ID = Parameter("id", "The decision's id, as the answer told it.", {"type": "string", "maxLength": 128}, "path")
+_NAME = Parameter("id", "The name of a published custom type.", {"type": "string", "maxLength": 128}, "path", CUSTOM_TYPE)
+_TYPE = Parameter("type", "A built-in type, or the name of a published one.", {"type": "string"}, "path", DecisionType.FRAUD.value)
+_ORDER_ID = Parameter("order_id", "The OMS's order id.", {"type": "string", "maxLength": 128}, "path", "SO-1001")
+_WAIT = Parameter(
+    "wait", "Seconds to wait for a held decision to be resolved.", {"type": "integer", "minimum": 0, "maximum": LONGEST_WAIT_S}, example=30
+)
+
+FILTER_TEXTS: Mapping[str, tuple[str, str | int | float]] = {
+    "order_id": ("Decisions on this order.", "SO-1001"),
+    "customer_id": ("Decisions on orders of this customer.", "C-9"),
+    "type": ("A decision type.", "acceptance"),
+    "outcome": ("What the OMS was told.", "HOLD"),
+    "status": ("How it came about: decided, fallback, abstained.", "decided"),
+    "reason": ("A reason code among the reasons.", "SUPPLIER_CAPACITY_LOW"),
+    "region": ("The region that the order goes to.", "east"),
+    "channel": ("The channel that the order came from.", "app"),
+    "tag": ("A tag of the order.", "presale"),
+    "model_version": ("The version of the model that answered.", 1),
+    "policy_version": ("The version of the policy that judged.", 1),
+    "min_confidence": ("A probability of at least this.", 0.25),
+    "max_confidence": ("A probability of at most this.", 0.75),
+    "since": ("Decided at this time or later.", "2026-11-11T00:00:00.000Z"),
+    "until": ("Decided before this time.", "2026-11-12T00:00:00.000Z"),
+}
+
+
+def _filters() -> tuple[Parameter, ...]:
+    """The search's parameters, from the tables that read them."""
+    schemas_of: tuple[tuple[tuple[str, ...], Mapping[str, Any]], ...] = (
+        (TEXT_FILTERS, {"type": "string", "minLength": 1}),
+        (WHOLE_FILTERS, {"type": "integer", "minimum": 0}),
+        (REAL_FILTERS, {"type": "number", "minimum": 0, "maximum": 1}),
+        (TIME_FILTERS, {"type": "string", "format": "date-time"}),
+    )
+    filters = tuple(
+        Parameter(name, FILTER_TEXTS[name][0], schema, example=FILTER_TEXTS[name][1]) for names, schema in schemas_of for name in names
+    )
+    limit = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
+    return (
+        *filters,
+        Parameter("cursor", "Where the page before ended: its next_cursor.", {"type": "string"}),
+        Parameter("limit", "Decisions on a page.", limit, example=DEFAULT_LIMIT),
+    )
+
+
+_DECIDE = (
+    "The first request with a key to commit wins; everyone who sends the same key and body gets its bytes. "
+    "`mode: dry_run` computes and records nothing, and needs no key. When `deadline_ms` passes or a dependency is down, the policy's "
+    "declared fallback answers with `status: fallback`."
+)
+
+DECISIONS: tuple[Operation, ...] = (
+    Operation(
+        "POST", "/v1/decisions/acceptance", "Decide whether an order is accepted", _DECIDE, body=schemas.OrderBody,
+        requests={"full": schemas.ACCEPTANCE_EXAMPLE, "least": LEAST}, answer=answers.AcceptanceAnswer, example="acceptance",
+        problems=DECIDING, key=True,
+    ),
+    Operation(
+        "POST", "/v1/decisions/fraud", "Decide whether an order is fraudulent", _DECIDE, body=schemas.OrderBody,
+        requests={"full": schemas.FRAUD_EXAMPLE, "least": LEAST}, answer=answers.FraudAnswer, example="fraud", problems=DECIDING, key=True,
+    ),
+    Operation(
+        "POST", "/v1/decisions/split-order", "Decide from where an order ships",
+        _DECIDE + " Nodes, stock and rates that are not in the request come from the feature store.", body=schemas.SplitBody,
+        requests={"full": schemas.SPLIT_EXAMPLE, "least": LEAST}, answer=answers.SplitAnswer, example="split-order",
+        problems=DECIDING, key=True,
+    ),
+    Operation(
+        "POST", "/v1/orders/decide", "Decide everything about an order at once",
+        "Fraud, acceptance and split under one deadline and in one transaction; `precedence` says whose word counts. " + _DECIDE,
+        body=schemas.SplitBody, requests={"full": ORDERS_EXAMPLE, "least": LEAST}, answer=answers.OrderAnswer, example="orders",
+        problems=DECIDING, key=True,
+    ),
+    Operation(
+        "POST", "/v1/decisions/{id}", "Decide by a published custom type",
+        "One row by the original column names of the file that the type was trained on. " + _DECIDE, parameters=(_NAME,),
+        body=schemas.CustomBody, requests={"full": schemas.CUSTOM_EXAMPLE}, answer=answers.CustomAnswer, example="custom",
+        problems=DECIDING, key=True,
+    ),
+    Operation(
+        "POST", "/v1/decisions/{type}/batch", "Decide many at once",
+        f"Up to {schemas.MAX_BATCH:,} items, each answered as if it had come alone, in the order of the request.", parameters=(_TYPE,),
+        body=schemas.BatchBody, requests={"full": BATCH_EXAMPLE}, answer=answers.BatchAnswer, example="batch", problems=BODY,
+    ),
+    Operation(
+        "GET", "/v1/decisions/{id}", "Read a decision", "The answer as it was given and what happened since. An OMS reads what it asked "
+        "for itself; those who judge also see the whole record.", parameters=(_ID, _WAIT), answer=answers.StoredAnswer, example="decision",
+        problems=(*ANY, _K.NOT_FOUND, _K.INVALID),
+    ),
+    Operation(
+        "GET", "/v1/decisions", "Search decisions", "Newest first; a page ends with the cursor of the next.", parameters=_filters(),
+        answer=answers.SearchAnswer, example="search", problems=(*ANY, _K.INVALID),
+    ),
+    Operation(
+        "GET", "/v1/decisions/{id}/explanation", "Explain a decision", "Every contribution of every feature, the strongest first: base + "
+        "Σ contributions = margin.", parameters=(_ID,), answer=answers.ExplanationAnswer, example="explanation",
+        problems=(*ANY, _K.NOT_FOUND),
+    ),
+    Operation(
+        "GET", "/v1/orders/{order_id}/timeline", "Follow an order", "What was decided about it, oldest first.", parameters=(_ORDER_ID,),
+        answer=answers.TimelineAnswer, example="timeline", problems=(*ANY, _K.NOT_FOUND),
+    ),
+)  # fmt: skip
+"""The routes of :class:`serving.api.decisions.DecisionsApp`."""
+
+_TABLE_EXAMPLE = (
+    "Country,Shipment Mode,Weight (Kilograms),Scheduled Delivery Date,late\n"
+    "Nigeria,Air,1200,2015-03-02,1\nVietnam,Ocean,8400,2015-03-09,0\nZambia,Truck,310.5,2015-03-11,0\n"
+)
+_TRAINING_EXAMPLE = {
+    "dataset_id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b", "template": "custom", "target": "late", "time": "Scheduled Delivery Date",
+    "name": CUSTOM_TYPE, "budget_s": 60,
+}  # fmt: skip
+
+CONSOLE: Mapping[str, Operation] = {
+    one.name: one
+    for one in (
+        Operation(
+            "POST", "/v1/datasets", "Hand a table in", "The body is the CSV file itself, plain or gzip. It is stored by its SHA-256, and the "
+            "report says what it holds and what is wrong with it, by row and column.", requests={"table": _TABLE_EXAMPLE}, raw="text/csv",
+            answer=answers.DatasetAnswer, example="dataset", status=201, problems=(*ANY, _K.TOO_LARGE, _K.INVALID),
+        ),
+        Operation(
+            "POST", "/v1/trainings", "Start a training", "It runs in a process of its own; `events` tells how far it is.",
+            requests={"full": _TRAINING_EXAMPLE}, answer=answers.TrainingStarted, example="training_started", status=202,
+            problems=(*ANY, _K.INVALID, _K.NOT_FOUND),
+        ),
+        Operation(
+            "GET", "/v1/trainings/{training_id}", "Look at a training", "How far it is, and its report when it is done.",
+            answer=answers.TrainingAnswer, example="training", problems=(*ANY, _K.NOT_FOUND),
+        ),
+        Operation(
+            "GET", "/v1/trainings/{training_id}/events", "Watch a training",
+            "Server-sent events: `progress` at each step and `over` at the end. Last-Event-ID goes on where the line was cut.",
+            example="training_events", media="text/event-stream", problems=(*ANY, _K.NOT_FOUND),
+        ),
+        Operation(
+            "DELETE", "/v1/trainings/{training_id}", "Stop a training", "It stops at its next step.", answer=answers.TrainingAnswer,
+            example="training", status=202, problems=(*ANY, _K.NOT_FOUND, _K.CONFLICT),
+        ),
+        Operation(
+            "GET", "/v1/models", "List model versions", "Every version, newest first, with what it is used for.",
+            answer=answers.ModelsAnswer, example="models",
+        ),
+        Operation(
+            "GET", "/v1/models/{name}/versions/{version}", "Read a model version",
+            "Its report and, for a custom type, the schema of its rows.", answer=answers.ModelAnswer, example="model",
+            problems=(*ANY, _K.NOT_FOUND, _K.INVALID),
+        ),
+        Operation("GET", "/healthz", "The process answers", answer=answers.Alive, example="healthz", problems=()),
+        Operation(
+            "GET", "/readyz", "Decisions can be made", "Models are loaded and the database can be written; 503 with the reasons when not.",
+            answer=answers.Readiness, example="readyz", problems=(),
+        ),
+        Operation("GET", "/metrics", "Figures for Prometheus", example="metrics", media="text/plain", problems=()),
+        Operation("GET", "/openapi.json", "This contract", "OpenAPI 3.1 of every JSON route.", example="openapi", problems=()),
+        Operation("GET", "/docs", "This contract, for people", media="text/html", example="docs", problems=()),
+    )
+}  # fmt: skip
+"""What FastAPI cannot know about the console's routes, by method and path."""
+
+
+def bodies() -> tuple[tuple[str, str, Any], ...]:
+    """The decision routes' fullest requests: name of the example, path to call, body."""
+    filled = {"/v1/decisions/{id}": f"/v1/decisions/{CUSTOM_TYPE}", "/v1/decisions/{type}/batch": "/v1/decisions/fraud/batch"}
+    return tuple((one.example, filled.get(one.path, one.path), one.requests["full"]) for one in DECISIONS if one.requests)
