@@ -17,10 +17,12 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import lightgbm
-import numpy as np
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # shap leaves LightGBM its threads, which cost more than they give for one row
 
-from models.scorer import TreeScorer
+import lightgbm  # noqa: E402 - reads the environment when it is loaded
+import numpy as np  # noqa: E402
+
+from models.scorer import TreeScorer  # noqa: E402
 
 _START = """
 import sys, time
