@@ -19,10 +19,10 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # shap leaves LightGBM its threads, which cost more than they give for one row
 
-import lightgbm  # noqa: E402 - reads the environment when it is loaded
-import numpy as np  # noqa: E402
+import lightgbm  # after the line above, which it reads when it is loaded
+import numpy as np
 
-from models.scorer import TreeScorer  # noqa: E402
+from models.scorer import TreeScorer
 
 _START = """
 import sys, time
