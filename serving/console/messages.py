@@ -257,11 +257,11 @@ _PLAN = {
     "plan.term.split": _M("Splitting", "拆单"),
     "plan.total": _M("Total", "合计"),
     "plan.proven": _M(
-        "Proven optimal: no other plan within the constraints is cheaper ({nodes} branches, {ms} ms).",
+        "Proven optimal: no other plan within the constraints is cheaper (branches explored: {nodes}, {ms} ms).",
         "已证明最优：约束内没有更便宜的方案（{nodes} 个分支，{ms} 毫秒）。",
     ),
     "plan.gap": _M(
-        "Best found within the work bound; at most {gap} from the optimum ({nodes} branches).",
+        "Best found within the work bound; at most {gap} from the optimum (branches explored: {nodes}).",
         "在计算上限内找到的最佳方案；与最优相差不超过 {gap}（{nodes} 个分支）。",
     ),
     "plan.runner_up": _M(
@@ -453,7 +453,7 @@ _TRAINING = {
         "在 {rows} 条未见过、且晚于训练数据的记录上检验。",
     ),
     "training.metrics_hint_random": _M("Judged on {rows} rows that it had not seen.", "在 {rows} 条未见过的记录上检验。"),
-    "training.interval": _M("{low} to {high}", "{low} 至 {high}"),
+    "training.interval": _M("{low}–{high}", "{low}–{high}"),
     "training.calibration": _M("Can its probabilities be believed?", "概率可信吗？"),
     "training.calibration_plot": _M("Calibration plot: predicted against observed share", "校准图：预测概率与实际比例"),
     "training.calibration_x": _M("predicted", "预测"),

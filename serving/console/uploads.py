@@ -55,13 +55,15 @@ async def from_form(wiring: Wiring, file: UploadFile, *, template: str, principa
         await run_in_threadpool(upload.abort)
 
 
-def refuse_announced(wiring: Wiring, request: Request, language: str) -> None:
-    """Refuse a body that announces itself as too large, before its first byte is read.
+def refuse_announced(wiring: Wiring, request: Request, language: str, *, measured: bool = False) -> None:
+    """Refuse a body that announces itself as too large, before its first byte is read; ``measured`` ones have to announce themselves.
 
     Raises:
-        Refused: 413.
+        Refused: 413, or 422.
     """
     announced = request.headers.get("content-length", "")
+    if measured and not announced.isdigit():
+        raise Refused(Problem(ProblemKind.INVALID, "A form has to say how long it is (Content-Length); send the file as the body instead."))
     if announced.isdigit() and int(announced) > wiring.max_upload_bytes + _FORM_SLACK:
         raise too_large(wiring, language)
 

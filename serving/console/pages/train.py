@@ -56,8 +56,8 @@ def _hand_in(router: APIRouter, desk: _Desk) -> None:
         visit = guard.require(request, frame.TRAIN)
         assert visit.session is not None
         principal = visit.session.principal
-        uploads.refuse_announced(wiring, request, visit.language)
         by_script = "x-form-token" in request.headers
+        uploads.refuse_announced(wiring, request, visit.language, measured=not by_script)
         template = request.query_params.get("template", "custom")
         try:
             if by_script:

@@ -38,6 +38,7 @@ _SHOWN = {
     "regression": ("mae", "rmse", "r2", "coverage"),
 }
 _SHARES = {"auc", "average_precision", "ece", "accuracy", "coverage"}
+_THREE_DIGITS = {"auc", "calibration_slope", "brier", "log_loss", "r2"}
 _SLICES = 16
 _DRIVERS = 10
 
@@ -172,14 +173,14 @@ def _metric(language: str, name: str, metrics: Mapping[str, Any]) -> Metric:
     base = (metrics.get("base_rate") or {}).get("value")
     return Metric(
         label=say(language, f"metric.{name}"),
-        value=f"{value:.3f}" if name in {"auc", "calibration_slope"} else show(value),
+        value=f"{value:.3f}" if name in _THREE_DIGITS else show(value),
         interval=say(language, "training.interval", low=_digits(name, low), high=_digits(name, high)) if None not in (low, high) else "",
         meaning=say(language, f"metric.{name}.meaning", share=texts.percent(value), base=texts.percent(base) if base is not None else "–"),
     )
 
 
 def _digits(name: str, value: float) -> str:
-    return f"{value:.3f}" if name in {"auc", "calibration_slope"} else (_share if name in _SHARES else _plain)(value)
+    return f"{value:.3f}" if name in _THREE_DIGITS else (_share if name in _SHARES else _plain)(value)
 
 
 def _share(value: float) -> str:

@@ -49,7 +49,7 @@ def test_a_file_becomes_a_model_by_forms_alone(world: Any, browser: Any) -> None
     report = browser.get("/console/train/runs/t-0").text
     for part in (
         "0.871",
-        "0.852 to 0.889",
+        "0.852–0.889",
         "87 % of the time",
         "Country: Nigeria",
         "Delivered to Client Date",

@@ -1,15 +1,11 @@
-"""The pages in a real browser: what a person does with mouse, keyboard, phone and without scripts. Nothing leaves this machine."""
+"""The pages in a real browser: mouse, keyboard, phone, colours, paper, and no scripts at all. Nothing leaves this machine."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import shutil
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,56 +13,16 @@ import uvicorn
 
 from serving.console.app import create_console
 
-pytestmark = [pytest.mark.journey, pytest.mark.chromium]
+pytestmark = [pytest.mark.slow, pytest.mark.chromium]
 
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
-]  # fmt: skip
 HELD = "/console/decisions/0193aaaa-0000-7000-8000-000000000001"
-
-
-def chromium() -> str:
-    """The machine's Chromium; without one the test is skipped, on CI it fails."""
-    found = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
-    if found is None:
-        reason = "no Chromium is installed (Debian: apt-get install chromium fonts-noto-cjk)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{reason}, and CI=true forbids skipping")
-        pytest.skip(reason)
-    return found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = chromium()
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield launched
-        launched.close()
-
-
-@pytest.fixture(scope="module")
-def fakes() -> ModuleType:
-    """The console's ports held in memory, as its own tests use them."""
-    place = Path(__file__).parents[1] / "serving" / "console" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("console_fakes", place)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    import sys
-
-    sys.modules["console_fakes"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 class Served:
     """A console on a port of its own, and what is behind it."""
 
-    def __init__(self, fakes: ModuleType) -> None:
-        self.world = fakes.World()
+    def __init__(self, world: Any) -> None:
+        self.world = world
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
@@ -89,16 +45,16 @@ class Served:
 
 
 @pytest.fixture
-def served(fakes: ModuleType) -> Iterator[Served]:
-    with Served(fakes) as running:
+def served(world: Any) -> Iterator[Served]:
+    with Served(world) as running:
         yield running
 
 
 class Visitor:
     """One browser profile; remembers every complaint of the browser and every request that leaves the console."""
 
-    def __init__(self, browser: Any, served: Served, **profile: Any) -> None:
-        self.context = browser.new_context(
+    def __init__(self, chromium: Any, served: Served, **profile: Any) -> None:
+        self.context = chromium.new_context(
             viewport=profile.pop("viewport", {"width": 1280, "height": 900}), locale=profile.pop("locale", "en-GB"), **profile
         )
         self.page = self.context.new_page()
@@ -126,8 +82,8 @@ class Visitor:
         assert self.strangers == []
 
 
-def test_an_auditor_finds_a_decision_and_reads_it(browser: Any, served: Served) -> None:
-    visitor = Visitor(browser, served).login("auditor")
+def test_an_auditor_finds_a_decision_and_reads_it(chromium: Any, served: Served) -> None:
+    visitor = Visitor(chromium, served).login("auditor")
     page = visitor.page
     page.wait_for_url("**/console/decisions")
     page.get_by_text("Filters").click()
@@ -142,8 +98,8 @@ def test_an_auditor_finds_a_decision_and_reads_it(browser: Any, served: Served) 
     visitor.close()
 
 
-def test_bars_are_drawn_where_the_numbers_say(browser: Any, served: Served) -> None:
-    visitor = Visitor(browser, served).login("auditor")
+def test_bars_are_drawn_where_the_numbers_say(chromium: Any, served: Served) -> None:
+    visitor = Visitor(chromium, served).login("auditor")
     boxes = (
         visitor.go(HELD)
         .locator(".waterfall tbody rect")
@@ -157,23 +113,23 @@ def test_bars_are_drawn_where_the_numbers_say(browser: Any, served: Served) -> N
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_ground(browser: Any, served: Served, scheme: str) -> None:
+def test_text_stands_out_from_its_ground(chromium: Any, served: Served, scheme: str) -> None:
     """WCAG AA: 4.5 to 1 for every text on the decision's page, measured from the colours that the browser computed."""
-    visitor = Visitor(browser, served, color_scheme=scheme).login("auditor")
+    visitor = Visitor(chromium, served, color_scheme=scheme).login("auditor")
     worst = visitor.go(HELD).evaluate(CONTRAST)
     assert worst[0] >= 4.5, worst
     visitor.close()
 
 
 @pytest.mark.parametrize("path", ["/console/decisions", HELD, "/console/orders/SO-1001"])
-def test_a_phone_shows_everything_without_scrolling_sideways(browser: Any, served: Served, path: str) -> None:
-    visitor = Visitor(browser, served, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True).login("auditor")
+def test_a_phone_shows_everything_without_scrolling_sideways(chromium: Any, served: Served, path: str) -> None:
+    visitor = Visitor(chromium, served, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True).login("auditor")
     assert visitor.go(path).evaluate("document.documentElement.scrollWidth") <= 390
     visitor.close()
 
 
-def test_the_keyboard_alone_reaches_the_content_and_shows_where_it_is(browser: Any, served: Served) -> None:
-    visitor = Visitor(browser, served).login("auditor")
+def test_the_keyboard_alone_reaches_the_content_and_shows_where_it_is(chromium: Any, served: Served) -> None:
+    visitor = Visitor(chromium, served).login("auditor")
     page = visitor.go("/console/decisions")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
@@ -187,8 +143,8 @@ def test_the_keyboard_alone_reaches_the_content_and_shows_where_it_is(browser: A
     visitor.close()
 
 
-def test_the_language_is_one_click_away(browser: Any, served: Served) -> None:
-    visitor = Visitor(browser, served).login("auditor")
+def test_the_language_is_one_click_away(chromium: Any, served: Served) -> None:
+    visitor = Visitor(chromium, served).login("auditor")
     page = visitor.go(HELD)
     page.get_by_role("link", name="中文").click()
     assert page.get_by_role("heading", level=1).inner_text().startswith("暂缓 可能无法兑现承诺")
@@ -196,8 +152,8 @@ def test_the_language_is_one_click_away(browser: Any, served: Served) -> None:
     visitor.close()
 
 
-def test_a_dropped_file_is_checked_trained_watched_and_published(browser: Any, served: Served, tmp_path: Path) -> None:
-    visitor = Visitor(browser, served).login("trainer")
+def test_a_dropped_file_is_checked_trained_watched_and_published(chromium: Any, served: Served, tmp_path: Path) -> None:
+    visitor = Visitor(chromium, served).login("trainer")
     page, bench = visitor.page, served.world.workbench
     page.wait_for_url("**/console/train")
     content = "late,price\\n" + "0,1\\n" * 1000
@@ -226,8 +182,8 @@ def test_a_dropped_file_is_checked_trained_watched_and_published(browser: Any, s
     visitor.close()
 
 
-def test_a_file_that_is_no_table_is_explained_in_place(browser: Any, served: Served) -> None:
-    visitor = Visitor(browser, served).login("trainer")
+def test_a_file_that_is_no_table_is_explained_in_place(chromium: Any, served: Served) -> None:
+    visitor = Visitor(chromium, served).login("trainer")
     page = visitor.page
     page.locator("#file").set_input_files({"name": "bad.csv", "mimeType": "text/csv", "buffer": b"no table"})
     page.get_by_role("button", name="Upload and check").click()
@@ -240,8 +196,8 @@ def test_a_file_that_is_no_table_is_explained_in_place(browser: Any, served: Ser
     visitor.close()
 
 
-def test_all_of_it_works_without_scripts(browser: Any, served: Served) -> None:
-    visitor = Visitor(browser, served, java_script_enabled=False).login("trainer")
+def test_all_of_it_works_without_scripts(chromium: Any, served: Served) -> None:
+    visitor = Visitor(chromium, served, java_script_enabled=False).login("trainer")
     page, bench = visitor.page, served.world.workbench
     page.locator("#file").set_input_files({"name": "orders.csv", "mimeType": "text/csv", "buffer": b"late,price\n0,1\n"})
     page.get_by_role("button", name="Upload and check").click()
@@ -255,8 +211,8 @@ def test_all_of_it_works_without_scripts(browser: Any, served: Served) -> None:
     visitor.close()
 
 
-def test_a_printed_decision_has_no_controls(browser: Any, served: Served) -> None:
-    visitor = Visitor(browser, served).login("auditor")
+def test_a_printed_decision_has_no_controls(chromium: Any, served: Served) -> None:
+    visitor = Visitor(chromium, served).login("auditor")
     page = visitor.go(HELD)
     page.emulate_media(media="print")
     assert not page.locator(".top").is_visible()
