@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import math
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -209,3 +210,12 @@ def test_no_default_policy_answers_outside_its_type(
         if status == "declined" and decision_type != "split-order":
             assert judgement.decisive is not None
             assert judgement.decisive.hard
+
+
+def test_the_documented_policy_is_one() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "policies.md").read_text()
+    written = text.split("```json\n", 1)[1].split("```", 1)[0]
+    assert read_policy(written.encode()).values == {"hold_at": 0.45}
+    for root, names in FACTS.items():
+        for name in names:
+            assert f"`{root}.{name}`" in text or f"`.{name}`" in text, f"{root}.{name} is not documented"
