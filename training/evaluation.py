@@ -18,7 +18,7 @@ from training.table import Floats, Integers, TrainingTable
 LEVEL = 0.9
 _SEED = 7
 _RESAMPLES = 200
-_CELLS = 8_000_000
+_CELLS = 4_000_000
 _BINS = 10
 _SMALLEST_SLICE = 100
 _TINY = 1e-7
@@ -153,24 +153,26 @@ def calibration_line(event: Floats, probability: Floats, weight: Floats) -> tupl
     rate = float((weight * event).sum() / max(total, _TINY))
     if not 0 < rate < 1:
         return float("nan"), float("nan")
-    # From the constant model, over a standardised logit, Newton's steps go straight to the optimum.
+    # From the constant model, over a standardised logit.
     centre = float((weight * logit).sum() / total)
     scale = float(np.sqrt((weight * (logit - centre) ** 2).sum() / total))
     if scale < _TINY:
         return float("nan"), float("nan")
     x = (logit - centre) / scale
     slope, intercept = 0.0, float(np.log(rate / (1 - rate)))
-    for _ in range(30):
+    for _ in range(50):
         mean = 1 / (1 + np.exp(-np.clip(intercept + slope * x, -30, 30)))
         residual, curve = weight * (event - mean), weight * mean * (1 - mean)
         a, b, c = curve.sum(), (curve * x).sum(), (curve * x * x).sum()
         determinant = a * c - b * b
-        if determinant <= _TINY * a * c:
+        if determinant <= 1e-12 * a * c:
             return float("nan"), float("nan")
         up, along = residual.sum(), (residual * x).sum()
         step = ((c * up - b * along) / determinant, (a * along - b * up) / determinant)
-        intercept, slope = intercept + step[0], slope + step[1]
-        if max(abs(step[0]), abs(step[1])) < 1e-8:
+        size = max(abs(step[0]), abs(step[1]))
+        shorter = 1 / max(1.0, size)  # a rare event's curve is steep: full steps overshoot at first
+        intercept, slope = intercept + shorter * step[0], slope + shorter * step[1]
+        if size < 1e-8:
             return float(slope / scale), float(intercept - slope * centre / scale)
     return float("nan"), float("nan")  # perfectly separated: no finite line is best
 

@@ -18,6 +18,9 @@ from training.table import Integers, TrainingTable
 TEST_SHARE = 0.2
 _FOLD_STARTS = (0.7, 0.85)
 _CROSS = 5
+_CROSS_LARGE = 3
+_LARGE = 40_000
+"""From so many rows on three parts are enough: a model of two thirds of them ranks as sharply as one of all."""
 _NEWEST = 0.7
 _KNOWN = 0.95
 _LONGEST_WAIT = 0.4
@@ -109,9 +112,10 @@ def _cross(table: TrainingTable, develop: Integers, *, newest: float) -> tuple[F
     base rate of the past.
     """
     keys = table.group if table.group is not None else np.arange(len(table), dtype=np.int64)
-    part = _part(keys[develop] + 1, _CROSS)
+    parts = _CROSS if len(develop) < _LARGE else _CROSS_LARGE
+    part = _part(keys[develop] + 1, parts)
     judges = np.arange(len(develop)) >= int((1 - newest) * len(develop))
-    return tuple(Fold(develop[part != judged], develop[(part == judged) & judges]) for judged in range(_CROSS))
+    return tuple(Fold(develop[part != judged], develop[(part == judged) & judges]) for judged in range(parts))
 
 
 def _part(keys: Integers, parts: int) -> NDArray[np.int64]:

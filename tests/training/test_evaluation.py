@@ -39,6 +39,20 @@ def test_the_slope_tells_over_and_under_confidence(probability, slope):
     assert intercept == pytest.approx(-0.3 * slope, abs=0.15)
 
 
+@pytest.mark.parametrize("rate", [-7, -4, 0, 4])
+def test_the_slope_is_that_of_a_logistic_regression(rate):
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(6)
+    logit = rng.standard_t(2, 20_000) + rate
+    event = (rng.random(20_000) < 1 / (1 + np.exp(-1.4 * logit))).astype(float)
+    clipped = np.clip(logit, -16, 16)
+    expected = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1_000).fit(clipped[:, None], event)
+    slope, intercept = calibration_line(event, 1 / (1 + np.exp(-clipped)), np.ones(20_000))
+    assert slope == pytest.approx(expected.coef_[0, 0], rel=1e-3)
+    assert intercept == pytest.approx(expected.intercept_[0], abs=1e-2)
+
+
 def test_the_calibration_error_is_the_mean_gap():
     event = np.r_[np.ones(50), np.zeros(50)]
     assert calibration_error(event, np.full(100, 0.5), np.ones(100), bins=1) == pytest.approx(0)
