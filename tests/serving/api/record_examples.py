@@ -1,0 +1,129 @@
+"""Takes the answers that the API's documentation shows from a real home, and writes them into ``serving/api/examples``.
+
+    python tests/serving/api/record_examples.py HOME TABLE.csv TARGET
+
+HOME is a demo home that nobody is using; it is changed. TABLE is any file that trains a custom type.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from governance.access import Role
+from serving.api import contract, system
+from serving.api.operations import CUSTOM_TYPE, bodies
+from serving.home import open_home
+from serving.local_keys import local_key
+from serving.settings import Settings
+from serving.wiring import run_training, wire_base, wire_console, wire_decisions, workshop
+from training import service
+
+LONGEST_LIST = 3
+
+
+probes_told: dict[str, Any] = {}
+
+
+class Loaded(system.Probes):
+    """The service's probes, told by the replica in this process."""
+
+    def deciding(self) -> tuple[dict[str, Any], str | None]:
+        return probes_told, None
+
+
+class Recorder:
+    """Asks both applications of one home, without a network."""
+
+    def __init__(self, settings: Settings) -> None:
+        home = open_home(settings.home_folder)
+        self.keys = {role: local_key(home, role) for role in Role}
+        base = wire_base(settings)
+        self.engine, self.shop = base.engine, workshop(base)
+        self.wired = wire_decisions(settings)
+        self.decisions = self.wired.app
+        self.console = wire_console(settings, lambda training_id: run_training(settings, training_id))
+
+    def ask(self, method: str, path: str, role: Role, **rest: Any) -> httpx.Response:
+        return asyncio.run(self._ask(method, path, role, **rest))
+
+    async def _ask(self, method: str, path: str, role: Role, **rest: Any) -> httpx.Response:
+        app = self.decisions if path.startswith(("/v1/decisions", "/v1/orders")) else self.console
+        headers = {"authorization": f"Bearer {self.keys[role]}", **rest.pop("headers", {})}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000", timeout=600) as client:
+            answer = await client.request(method, path, headers=headers, **rest)
+        assert answer.status_code < 300, (path, answer.text)
+        return answer
+
+
+def short(value: Any) -> Any:
+    """Long lists cut down to their beginning, so that an example can be read."""
+    if isinstance(value, dict):
+        return {name: short(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [short(item) for item in value[:LONGEST_LIST]]
+    return value
+
+
+def keep(name: str, answer: httpx.Response, *, whole: bool = False) -> Any:
+    """Write one answer where the document finds it."""
+    told = answer.json()
+    (contract.EXAMPLES / f"{name}.json").write_text(json.dumps(told if whole else short(told), indent=1, ensure_ascii=False) + "\n")
+    return told
+
+
+def train(recorder: Recorder, table: Path, target: str) -> None:
+    """The answers that a business user gets."""
+    content = gzip.decompress(table.read_bytes()) if table.suffix == ".gz" else table.read_bytes()
+    name = table.name.removesuffix(".gz")
+    dataset = keep("dataset", recorder.ask("POST", f"/v1/datasets?template=custom&name={name}", Role.TRAINER, content=content))
+    wanted = {
+        "dataset_id": dataset["dataset_id"],
+        "template": "custom",
+        "target": target,
+        "name": CUSTOM_TYPE,
+        "budget_s": 5,
+    }
+    started = keep("training_started", recorder.ask("POST", "/v1/trainings", Role.TRAINER, json=wanted))
+    address = f"/v1/trainings/{started['training_id']}"
+    keep("training", recorder.ask("GET", address, Role.TRAINER))
+    events = recorder.ask("GET", f"{address}/events", Role.TRAINER).text
+    (contract.EXAMPLES / "training_events.txt").write_text("\n\n".join(events.split("\n\n")[:2]) + "\n\n")
+    service.publish(recorder.shop, CUSTOM_TYPE, 1, changed_by="local-trainer", note="an example")
+
+
+def decide(recorder: Recorder) -> None:
+    """The answers that an OMS and an auditor get."""
+    for name, path, body in bodies():
+        if name != "batch":  # a process that has just started needs a moment for its first decision of each type
+            recorder.ask("POST", path, Role.OMS, json={**body, "mode": "dry_run", "deadline_ms": 60_000})
+        told = keep(name, recorder.ask("POST", path, Role.OMS, json=body, headers={"idempotency-key": f"example-{name}"}), whole=True)
+        if name == "acceptance":
+            keep("decision", recorder.ask("GET", told["links"]["self"], Role.AUDITOR))
+            keep("explanation", recorder.ask("GET", f"{told['links']['self']}/explanation", Role.AUDITOR), whole=True)
+    ready = recorder.wired.force().to_json()
+    told = {"status": "ready", "reasons": [], "models": ready["models"], "generation": ready["generation"], "version": version("ordinance")}
+    (contract.EXAMPLES / "readyz.json").write_text(json.dumps(told, indent=1) + "\n")
+    probes = Loaded(recorder.engine, "")
+    probes_told.update(ready)
+    (contract.EXAMPLES / "metrics.txt").write_text("".join(system._lines(probes)))
+    keep("search", recorder.ask("GET", "/v1/decisions?limit=2", Role.AUDITOR))
+    keep("timeline", recorder.ask("GET", "/v1/orders/SO-1001/timeline", Role.AUDITOR))
+    keep("models", recorder.ask("GET", "/v1/models", Role.AUDITOR))
+    keep("model", recorder.ask("GET", f"/v1/models/{CUSTOM_TYPE}/versions/1", Role.AUDITOR))
+
+
+if __name__ == "__main__":
+    made = Recorder(Settings(home=Path(sys.argv[1])))
+    train(made, Path(sys.argv[2]), sys.argv[3])
+    while CUSTOM_TYPE not in made.wired.force().models:
+        time.sleep(0.1)
+    decide(made)
