@@ -22,10 +22,15 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@command -v uv >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Numba looks at one file's age only: when any kernel changed, all are compiled anew.
+$(VENV)/.compiled: $(VENV)/.installed models/kernel.py models/packing.py models/quadrature.py $(wildcard models/splitting/*.py)
+	@rm -f models/__pycache__/*.nb? models/splitting/__pycache__/*.nb?
 	$(BIN)/python -m models.compiled
 	@touch $@
 
-install: $(VENV)/.installed ## make .venv with everything pinned
+install: $(VENV)/.compiled ## make .venv with everything pinned, and compile the kernels
 
 up: install ## start everything on this machine (PORT=8000, ORDINANCE_HOME=~/.ordinance)
 	$(BIN)/ordinance up $(if $(PORT),--port $(PORT))

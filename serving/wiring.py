@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,8 +20,10 @@ from governance.ledger.log import Recorder
 from governance.ledger.receipt import Signer, load_signer
 from governance.ledger.store import DecisionReader
 from governance.promotion import generation
+from serving.admission import Ask
 from serving.answer import Answerer, Edges
 from serving.api.decisions import READY_PATH, DecisionsApp
+from serving.api.schemas import ACCEPTANCE_EXAMPLE, FRAUD_EXAMPLE, SPLIT_EXAMPLE
 from serving.edges import recall_from, runner, states_from
 from serving.home import Home, open_home
 from serving.loading import ForceKeeper
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from training.service import Workshop
 
 WITHOUT_SECOND = "put in service without a second person: demo home"
+EXAMPLES = {"acceptance": ACCEPTANCE_EXAMPLE, "fraud": FRAUD_EXAMPLE, "split-order": SPLIT_EXAMPLE}
 READING_THREADS = 8
 """Threads that wait for a database server; a file is read in place."""
 
@@ -138,7 +143,18 @@ def wire_decisions(settings: Settings) -> WiredDecisions:
     )
     access = Access(engine)
     access.refresh()
-    return WiredDecisions(DecisionsApp(Answerer(edges), Lookups(reader, run), access, force), force, recorder)
+    answerer = Answerer(edges)
+    with ThreadPoolExecutor(1) as apart:  # this thread may run an event loop already
+        apart.submit(asyncio.run, _rehearse(answerer, force)).result()
+    return WiredDecisions(DecisionsApp(answerer, Lookups(reader, run), access, force), force, recorder)
+
+
+async def _rehearse(answerer: Answerer, force: ForceKeeper) -> None:
+    """One dry run of each built-in type, so that the first customer does not wait for what is loaded at first use."""
+    for decision_type, body in EXAMPLES.items():
+        if decision_type in force().models:
+            ask = Ask(decision_type, "rehearsal", None, {**body, "mode": "dry_run", "deadline_ms": None}, None, time.perf_counter())
+            await answerer.answer(ask)
 
 
 def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
