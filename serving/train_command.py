@@ -114,7 +114,10 @@ def _telling(say: Callable[[str], None]) -> Callable[[Progress], None]:
 
 
 def _tell_failure(error: Mapping[str, Any]) -> None:
-    print(f"ordinance: {error['detail']}", file=sys.stderr)
+    if not error["errors"]:
+        print(f"ordinance: {error['detail']}", file=sys.stderr)
+        return
+    print("ordinance: the file cannot be used as it is:", file=sys.stderr)
     for problem in error["errors"]:
         place = ", ".join(f"{name} {problem[name]}" for name in ("row", "column") if name in problem)
         count = f" ({problem['count']} times)" if problem.get("count", 1) > 1 else ""

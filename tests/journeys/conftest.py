@@ -139,3 +139,15 @@ def orders(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     made = ordinance("simulate", "--orders", "300", "--seed", "11", "-o", str(folder / "world"))
     assert made.returncode == 0, made.stderr
     return [json.loads(line) for line in (folder / "world" / "orders.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="session")
+def start() -> Any:
+    """Starts a service of one's own: ``with start(home, log, ...) as service``."""
+    return serving
+
+
+@pytest.fixture(scope="session")
+def command() -> Any:
+    """Runs one ``ordinance`` command to its end."""
+    return ordinance
