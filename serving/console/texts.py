@@ -100,8 +100,10 @@ def money(amount: Mapping[str, Any] | None) -> str:
     if not isinstance(exponent, int):
         return "–"
     currency = str(amount.get("currency", ""))
-    digits = max(2, -exponent)
-    text = f"{abs(value):,.{2 if digits > 3 and abs(value) >= Decimal('0.01') else digits}f}"
+    digits, size = max(2, -exponent), abs(value)
+    if digits > 3:
+        digits = 2 if size >= Decimal("0.01") else 4 if size >= Decimal("0.0001") else digits
+    text = f"{size:,.{digits}f}"
     sign = MINUS if value < 0 else ""
     symbol = _SYMBOLS.get(currency)
     return f"{sign}{symbol}{text}" if symbol else f"{sign}{text} {currency}".rstrip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -25,6 +26,8 @@ from serving.console.messages import say, say_or
 from serving.console.ports import DecisionFacts, DecisionLine, FeatureFact
 from serving.console.views import plan, waterfall, words
 
+_ASIDE = re.compile(r"\s*[(（][^)）]*[)）]")
+"""What a label says beside the point, such as the meaning of its numbers."""
 _TOLD = 2
 """Reasons that make up the headline."""
 
@@ -44,13 +47,15 @@ def build(frame: Frame, facts: DecisionFacts, siblings: Sequence[DecisionLine]) 
         facts=tuple(_facts(language, facts)),
         reasons=tuple(_reasons(language, facts.reasons)),
         waterfall=waterfall.build(language, facts, calibrated=float(confidence["probability"]) if confidence else None),
-        no_waterfall=say(language, "decision.no_waterfall"),
+        no_waterfall="" if _is_whole(facts) else say(language, "decision.no_waterfall"),
         plan=plan.build(language, answer),
         prediction=_prediction(answer),
         snapshot=tuple(_snapshot(language, fact, facts.as_of) for fact in facts.features),
         snapshot_hint=_snapshot_hint(language, facts),
-        policy=tuple(_policy(language, result, facts.checks) for result in policy.get("results") or ()),
-        policy_hint=_policy_hint(language, policy),
+        policy=_precedence(language, answer)
+        if _is_whole(facts)
+        else tuple(_policy(language, result, facts.checks) for result in policy.get("results") or ()),
+        policy_hint=say(language, "decision.precedence") if _is_whole(facts) else _policy_hint(language, policy),
         timeline=tuple(_timeline(language, facts, siblings)),
         record=tuple(_record(language, facts)),
         raw_href=f"/console/decisions/{line.record_id}/record.json",
@@ -93,7 +98,28 @@ def headline(language: str, facts: DecisionFacts) -> str:
         count = len(answer["shipments"])
         key = "verdict.shipments.one" if count == 1 else "verdict.shipments.many"
         return _sentence(language, verdict, [say(language, key, count=count, nodes=", ".join(shipped))])
+    if _is_whole(facts):
+        return _sentence(language, verdict, _parts(language, answer))
     return _sentence(language, verdict, _telling(language, facts))
+
+
+def _is_whole(facts: DecisionFacts) -> bool:
+    """Whether it binds the decisions on an order together, and has no model or policy of its own."""
+    return "decisions" in facts.answer
+
+
+def _parts(language: str, answer: Mapping[str, Any]) -> list[str]:
+    """``fraud: allow``: what each decision on the order came to."""
+    return [
+        say(
+            language,
+            "decision.part",
+            type=words.type_name(language, str(part["type"])),
+            outcome=words.outcome_badge(language, str(part["outcome"])).text,
+        )
+        for part in answer["decisions"].values()
+        if "outcome" in part
+    ]
 
 
 def _verdict(language: str, facts: DecisionFacts) -> str:
@@ -116,7 +142,10 @@ def _short(language: str, reason: Mapping[str, Any], feature: FeatureFact | None
     """A reason as part of a sentence: what was found, without what follows from it."""
     if feature is None:
         return texts.speak(reason.get("text") or "", language).rstrip(".。")
-    label, value = texts.speak(feature.label, language), texts.told(feature.value, feature.unit, feature.value_text, language)
+    label, value = (
+        _ASIDE.sub("", texts.speak(feature.label, language)),
+        texts.told(feature.value, feature.unit, feature.value_text, language),
+    )
     if value in {"yes", "是"}:
         return label
     usual = texts.told(feature.usual, feature.unit, feature.usual_text, language)
@@ -153,7 +182,7 @@ def _kind(language: str, facts: DecisionFacts) -> str:
 
 def _facts(language: str, facts: DecisionFacts) -> list[Fact]:
     answer = facts.answer
-    found = [_confidence(language, facts), _special(language, answer), _decided_by(language, answer)]
+    found = [_confidence(language, facts), _special(language, answer), _decided_by(language, facts)]
     if review := answer.get("review"):
         outcome = words.outcome_badge(language, str(review.get("expires_to", ""))).text
         due = plan.moment(language, review.get("due_at"))
@@ -199,7 +228,12 @@ def _special(language: str, answer: Mapping[str, Any]) -> Fact | None:
     return None
 
 
-def _decided_by(language: str, answer: Mapping[str, Any]) -> Fact:
+def _decided_by(language: str, facts: DecisionFacts) -> Fact:
+    answer = facts.answer
+    if _is_whole(facts):
+        decided = answer.get("decided_by")
+        value = _precedence_line(language, str(decided)) if decided else say(language, "decision.unopposed")
+        return Fact(say(language, "decision.decided_by"), value, note=say(language, "decision.precedence"))
     model, policy = answer.get("model"), answer.get("policy")
     note = say(language, "decision.policy_version", **_id_version(policy)) if policy else say(language, "decision.no_policy")
     if not model:
@@ -271,6 +305,29 @@ def _policy(language: str, result: Mapping[str, Any], checks: Mapping[str, Mappi
     ]
     tone = {"passed": "pass", "ruled_out": "pass", "failed": "bad", "idle": "miss", "matched": "hit"}[state]
     return PolicyRow(told, " · ".join(part for part in parts if part), tone)
+
+
+def _precedence(language: str, answer: Mapping[str, Any]) -> tuple[PolicyRow, ...]:
+    """What would stop or hold an order, strongest first, and which line did."""
+    decided = answer.get("decided_by")
+    return tuple(
+        PolicyRow(
+            _precedence_line(language, str(line)),
+            say(language, "decision.policy_matched" if line == decided else "decision.policy_idle"),
+            "hit" if line == decided else "miss",
+        )
+        for line in answer.get("precedence") or ()
+    )
+
+
+def _precedence_line(language: str, line: str) -> str:
+    """``fraud:BLOCK → STOP`` in the reader's words."""
+    asked, arrow, gives = line.partition(" → ")
+    kind, _, outcome = asked.partition(":")
+    if not arrow:
+        return line
+    told = say(language, "decision.part", type=words.type_name(language, kind), outcome=words.outcome_badge(language, outcome).text)
+    return f"{told} → {words.outcome_badge(language, gives).text}"
 
 
 def _policy_hint(language: str, policy: Mapping[str, Any]) -> str:

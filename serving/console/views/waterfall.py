@@ -137,7 +137,7 @@ def _chosen(span: _Span, shares: Sequence[float]) -> tuple[Tick, ...]:
     for share in shares:
         at = span.at(math.log(share / (1 - share)))
         if 0.04 <= at <= 0.96 and at - last >= _TICK_GAP:
-            ticks.append(Tick(length(at), texts.percent(share)))
+            ticks.append(Tick(length(at), f"{100 * share:.6g} %"))
             last = at
     return tuple(ticks)
 

@@ -241,3 +241,14 @@ def test_a_training_that_no_process_takes_is_told_as_failed(home: Any, sqlite_en
         bench.start(TrainingRequest(dataset.dataset_id, Purpose("custom", "late"), None, 20), "tom")
     assert caught.value.problem.status == 503
     assert bench.trainings(1)[0].state == "failed"
+
+
+def test_the_whole_order_says_what_its_parts_came_to(service: Any, shown: Any, make_browser: Any, body: Callable[..., Any]) -> None:
+    answer = service.decide("orders", body(order_id="SO-78")).json
+    text = make_browser(shown).login("auditor").get(answer["links"]["page"]).text
+    headline = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text.split('<h1 id="verdict">')[1].split("</h1>")[0]))
+    for part in answer["decisions"].values():
+        if "outcome" in part:
+            assert part["outcome"].split("_")[0].lower() in headline.lower(), headline
+    assert "No model was asked" not in text
+    assert "→" in text
