@@ -12,12 +12,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.api import datasets, models, trainings
+from serving.api import datasets, models, reference, trainings
 from serving.console import failures
 from serving.console.guard import Guard, LoginNeeded, RoleRefused
 from serving.console.pages import decisions as decision_pages
 from serving.console.pages import login as login_pages
 from serving.console.pages import models as model_pages
+from serving.console.pages import reference as reference_pages
 from serving.console.pages import train as train_pages
 from serving.console.ports import Refused, Wiring
 from serving.console.rendering import SECURITY_HEADERS, STATIC
@@ -36,6 +37,9 @@ def create_console(wiring: Wiring) -> FastAPI:
         app.include_router(pages.routes(wiring, guard))
     for api in (datasets, trainings, models):
         app.include_router(api.routes(wiring))
+    contract = reference.Reference(wiring)
+    app.include_router(reference.routes(wiring, contract))
+    app.include_router(reference_pages.routes(wiring, guard, contract))
 
     @app.get("/", include_in_schema=False)
     def root() -> Response:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from serving.console.reference_words import WORDS
+
 
 class Message(NamedTuple):
     """One text; ``{names}`` are filled in, the same ones in both languages."""
@@ -194,11 +196,11 @@ _DECISION = {
     "decision.no_waterfall": _M("No model was asked, so there are no contributions.", "未调用模型，因此没有贡献值。"),
     "decision.reasons": _M("Reasons as told", "对外理由"),
     "decision.reasons_none": _M("No reason was given.", "未给出理由。"),
-    "decision.short": _M("{label}: {value}", "{label} {value}"),
-    "decision.short_usual": _M("{label}: {value}, usually {usual}", "{label} {value}（通常 {usual}）"),
     "decision.part": _M("{type}: {outcome}", "{type}：{outcome}"),
     "decision.precedence": _M("the first line that applies decides", "由首个适用的规则决定"),
     "decision.unopposed": _M("nothing objected", "无异议"),
+    "decision.short": _M("{label}: {value}", "{label} {value}"),
+    "decision.short_usual": _M("{label}: {value}, usually {usual}", "{label} {value}（通常 {usual}）"),
     "decision.snapshot": _M("What was known", "当时已知"),
     "decision.snapshot_hint": _M("{count} features, definitions {version}", "{count} 个特征，定义版本 {version}"),
     "decision.col_feature": _M("Feature", "特征"),
@@ -586,6 +588,8 @@ _ERRORS = {
     "error.number": _M("Error {status}", "错误 {status}"),
 }
 
+_REFERENCE = {key: Message(*texts) for key, texts in WORDS.items()}
+
 CATALOGUE: dict[str, Message] = {
     **_FRAME,
     **_LOGIN,
@@ -601,4 +605,5 @@ CATALOGUE: dict[str, Message] = {
     **_METRICS,
     **_MODELS,
     **_ERRORS,
+    **_REFERENCE,
 }

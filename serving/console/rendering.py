@@ -36,6 +36,7 @@ Page = (
     | contexts.LoginPage
     | contexts.SignedInPage
     | contexts.ErrorPage
+    | contexts.ReferencePage
 )
 
 
