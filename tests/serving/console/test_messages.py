@@ -3,8 +3,9 @@ import string
 
 import pytest
 
-from serving.console import messages
+from serving.console.catalogue import decisions, frame, training
 from serving.console.messages import CATALOGUE, MessageUnknown, say, say_or
+from serving.console.reference_words import WORDS
 from serving.console.rendering import HERE
 
 LITERAL = re.compile(r"""["']([a-z][a-z_]*(?:\.[A-Za-z0-9_-]+)+)["']""")
@@ -26,8 +27,11 @@ def test_every_text_is_there_in_both_languages_with_the_same_values() -> None:
 
 
 def test_no_key_is_written_twice() -> None:
-    parts = [value for name, value in vars(messages).items() if name.startswith("_") and isinstance(value, dict) and "__" not in name]
-    assert sum(len(part) for part in parts) == len(CATALOGUE)
+    written = [*frame.TEXTS, *decisions.TEXTS, *training.TEXTS, *WORDS]
+    assert len(written) == len(set(written))
+    for part in (frame, decisions, training):
+        groups = [value for name, value in vars(part).items() if name.isupper() and name != "TEXTS"]
+        assert sum(len(group) for group in groups) == len(part.TEXTS)
 
 
 def test_templates_ask_only_for_keys_that_exist() -> None:
@@ -39,7 +43,7 @@ def test_templates_ask_only_for_keys_that_exist() -> None:
 
 def test_every_key_is_used() -> None:
     """A key is used when a template or a view writes it, or the beginning of it before a name that is filled in."""
-    sources = [path.read_text() for path in HERE.rglob("*") if path.suffix in {".py", ".html"} and path.name != "messages.py"]
+    sources = [path.read_text() for path in HERE.rglob("*") if path.suffix in {".py", ".html"} and path.parent.name != "catalogue"]
     whole = "\n".join(sources)
     built = tuple(re.findall(r"""f["']([a-z_]+(?:\.[a-z_]*)*[._])\{""", whole))
     unused = [key for key in CATALOGUE if f'"{key}"' not in whole and f"'{key}'" not in whole and not key.startswith(built)]
