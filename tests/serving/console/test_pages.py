@@ -147,6 +147,8 @@ def prepare(world: Any) -> dict[str, tuple[str | None, str, int]]:
         "stopped": ("trainer", f"{run}/{ids[3]}", 200),
         "failed": ("trainer", f"{run}/{ids[4]}", 200),
         "models": ("admin", "/console/models", 200),
+        "reference": (None, "/docs", 200),
+        "reference inside": ("trainer", "/console/docs", 200),
         "no such decision": ("auditor", "/console/decisions/none", 404),
         "no such order": ("auditor", "/console/orders/none", 404),
         "no such file": ("trainer", f"{data}/none", 404),
