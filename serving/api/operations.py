@@ -134,9 +134,8 @@ def _filters() -> tuple[Parameter, ...]:
         (REAL_FILTERS, {"type": "number", "minimum": 0, "maximum": 1}),
         (TIME_FILTERS, {"type": "string", "format": "date-time"}),
     )
-    filters = tuple(
-        Parameter(name, FILTER_TEXTS[name][0], schema, example=FILTER_TEXTS[name][1]) for names, schema in schemas_of for name in names
-    )
+    texts = {name: FILTER_TEXTS.get(name, ("", None)) for names, _ in schemas_of for name in names}
+    filters = tuple(Parameter(name, texts[name][0], schema, example=texts[name][1]) for names, schema in schemas_of for name in names)
     limit = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
     return (
         *filters,
