@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from governance.ledger.store import MAX_LIMIT
 from models.specs import DecisionType
 from serving.api import answer_schemas as answers
+from serving.api import look_schemas as looks
 from serving.api import schemas
 from serving.errors import ProblemKind
 from serving.lookups import DEFAULT_LIMIT, LONGEST_WAIT_S, REAL_FILTERS, TEXT_FILTERS, TIME_FILTERS, WHOLE_FILTERS
@@ -185,21 +186,21 @@ DECISIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/v1/decisions/{id}", "Read a decision", "The answer as it was given and what happened since. An OMS reads what it asked "
-        "for itself; those who judge also see the whole record.", parameters=(_ID, _WAIT), answer=answers.StoredAnswer, example="decision",
+        "for itself; those who judge also see the whole record.", parameters=(_ID, _WAIT), answer=looks.StoredAnswer, example="decision",
         problems=(*ANY, _K.NOT_FOUND, _K.INVALID),
     ),
     Operation(
         "GET", "/v1/decisions", "Search decisions", "Newest first; a page ends with the cursor of the next.", parameters=_filters(),
-        answer=answers.SearchAnswer, example="search", problems=(*ANY, _K.INVALID),
+        answer=looks.SearchAnswer, example="search", problems=(*ANY, _K.INVALID),
     ),
     Operation(
         "GET", "/v1/decisions/{id}/explanation", "Explain a decision", "Every contribution of every feature, the strongest first: base + "
-        "Σ contributions = margin.", parameters=(_ID,), answer=answers.ExplanationAnswer, example="explanation",
+        "Σ contributions = margin.", parameters=(_ID,), answer=looks.ExplanationAnswer, example="explanation",
         problems=(*ANY, _K.NOT_FOUND),
     ),
     Operation(
         "GET", "/v1/orders/{order_id}/timeline", "Follow an order", "What was decided about it, oldest first.", parameters=(_ORDER_ID,),
-        answer=answers.TimelineAnswer, example="timeline", problems=(*ANY, _K.NOT_FOUND),
+        answer=looks.TimelineAnswer, example="timeline", problems=(*ANY, _K.NOT_FOUND),
     ),
 )  # fmt: skip
 """The routes of :class:`serving.api.decisions.DecisionsApp`."""
@@ -219,16 +220,16 @@ CONSOLE: Mapping[str, Operation] = {
         Operation(
             "POST", "/v1/datasets", "Hand a table in", "The body is the CSV file itself, plain or gzip. It is stored by its SHA-256, and the "
             "report says what it holds and what is wrong with it, by row and column.", requests={"table": _TABLE_EXAMPLE}, raw="text/csv",
-            answer=answers.DatasetAnswer, example="dataset", status=201, problems=(*ANY, _K.TOO_LARGE, _K.INVALID),
+            answer=looks.DatasetAnswer, example="dataset", status=201, problems=(*ANY, _K.TOO_LARGE, _K.INVALID),
         ),
         Operation(
             "POST", "/v1/trainings", "Start a training", "It runs in a process of its own; `events` tells how far it is.",
-            requests={"full": _TRAINING_EXAMPLE}, answer=answers.TrainingStarted, example="training_started", status=202,
+            requests={"full": _TRAINING_EXAMPLE}, answer=looks.TrainingStarted, example="training_started", status=202,
             problems=(*ANY, _K.INVALID, _K.NOT_FOUND),
         ),
         Operation(
             "GET", "/v1/trainings/{training_id}", "Look at a training", "How far it is, and its report when it is done.",
-            answer=answers.TrainingAnswer, example="training", problems=(*ANY, _K.NOT_FOUND),
+            answer=looks.TrainingAnswer, example="training", problems=(*ANY, _K.NOT_FOUND),
         ),
         Operation(
             "GET", "/v1/trainings/{training_id}/events", "Watch a training",
@@ -236,22 +237,22 @@ CONSOLE: Mapping[str, Operation] = {
             example="training_events", media="text/event-stream", problems=(*ANY, _K.NOT_FOUND),
         ),
         Operation(
-            "DELETE", "/v1/trainings/{training_id}", "Stop a training", "It stops at its next step.", answer=answers.TrainingAnswer,
+            "DELETE", "/v1/trainings/{training_id}", "Stop a training", "It stops at its next step.", answer=looks.TrainingAnswer,
             example="training", status=202, problems=(*ANY, _K.NOT_FOUND, _K.CONFLICT),
         ),
         Operation(
             "GET", "/v1/models", "List model versions", "Every version, newest first, with what it is used for.",
-            answer=answers.ModelsAnswer, example="models",
+            answer=looks.ModelsAnswer, example="models",
         ),
         Operation(
             "GET", "/v1/models/{name}/versions/{version}", "Read a model version",
-            "Its report and, for a custom type, the schema of its rows.", answer=answers.ModelAnswer, example="model",
+            "Its report and, for a custom type, the schema of its rows.", answer=looks.ModelAnswer, example="model",
             problems=(*ANY, _K.NOT_FOUND, _K.INVALID),
         ),
-        Operation("GET", "/healthz", "The process answers", answer=answers.Alive, example="healthz", problems=()),
+        Operation("GET", "/healthz", "The process answers", answer=looks.Alive, example="healthz", problems=()),
         Operation(
             "GET", "/readyz", "Decisions can be made", "Models are loaded and the database can be written; 503 with the reasons when not.",
-            answer=answers.Readiness, example="readyz", problems=(),
+            answer=looks.Readiness, example="readyz", problems=(),
         ),
         Operation("GET", "/metrics", "Figures for Prometheus", example="metrics", media="text/plain", problems=()),
         Operation("GET", "/openapi.json", "This contract", "OpenAPI 3.1 of every JSON route.", example="openapi", problems=()),

@@ -1,0 +1,200 @@
+"""What the routes that look, train and watch answer, as schemas for ``/openapi.json``; :mod:`serving.api.answer_schemas` says how they are meant."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from serving.api.answer_schemas import Digest, ReceiptAnswer, Texts, Time
+
+
+class UsedModel(BaseModel):
+    """A model version, by name and digest."""
+
+    name: str
+    version: int | None
+    digest: str | None
+
+
+class UsedPolicy(BaseModel):
+    """A policy version, by id and digest."""
+
+    id: str
+    version: int | None
+    digest: str | None
+
+
+class DecisionLine(BaseModel):
+    """One decision as a list shows it."""
+
+    decision_id: str
+    type: str
+    outcome: str
+    status: str
+    decided_at: Time
+    latency_ms: float
+    order_id: str | None
+    order_version: int | None
+    customer_id: str | None
+    region: str | None
+    channel: str | None
+    tags: list[str]
+    reasons: list[str]
+    probability: float | None
+    model: UsedModel | None
+    policy: UsedPolicy | None
+    principal: str
+    request_id: str | None
+    links: dict[str, str]
+
+
+class SearchAnswer(BaseModel):
+    """One page, newest first; ``next_cursor`` is null on the last."""
+
+    items: list[DecisionLine]
+    next_cursor: str | None
+
+
+class Since(BaseModel):
+    """What happened since the decision was made."""
+
+    superseded_by: dict[str, int] | None
+    overrides: list[dict[str, Any]]
+    outcome_labels: list[dict[str, Any]]
+    resolved: bool
+
+
+class StoredAnswer(BaseModel):
+    """The answer as it was given, what happened since and, for those who judge, the whole record."""
+
+    decision_id: str
+    type: Annotated[str | None, Field(description="absent for the decision on a whole order")] = None
+    outcome: str
+    since: Since
+    record: Annotated[dict[str, Any] | None, Field(description="every group of the record; not shown to the OMS")] = None
+    receipt: ReceiptAnswer
+
+
+class Contribution(BaseModel):
+    """What one feature did to the margin."""
+
+    feature: str
+    value: float | str | bool | None
+    contribution: float
+    group: str | None
+    label: Texts
+    unit: str | None
+    usual: float | str | bool | None
+    origin: Annotated[str | None, Field(description="store, request or default")]
+    event_time: Time | None
+    age_s: float | None
+
+
+class ExplanationAnswer(BaseModel):
+    """Every contribution: base + Σ contributions = margin."""
+
+    decision_id: str
+    base: float
+    margin: float
+    link: str
+    contributions: list[Contribution]
+
+
+class TimelineEntry(DecisionLine):
+    """One moment in the life of an order."""
+
+    at: Time
+    kind: str
+
+
+class TimelineAnswer(BaseModel):
+    """What was decided about an order, oldest first."""
+
+    order_id: str
+    items: list[TimelineEntry]
+
+
+class DatasetAnswer(BaseModel):
+    """An accepted file and what the check says of it."""
+
+    dataset_id: str
+    sha256: str
+    rows: int
+    report: dict[str, Any]
+
+
+class TrainingStarted(BaseModel):
+    """A training that was queued."""
+
+    training_id: str
+    state: str
+    links: dict[str, str]
+
+
+class TrainedModel(BaseModel):
+    """The version that a training registered."""
+
+    name: str
+    version: int
+
+
+class TrainingAnswer(BaseModel):
+    """How far a training is, and what came of it."""
+
+    training_id: str
+    state: Literal["queued", "running", "stopping", "done", "failed", "cancelled"]
+    name: str
+    template: str
+    dataset_id: str | None
+    spec: dict[str, Any]
+    progress: dict[str, Any] | None
+    started_by: str
+    created_at: Time
+    finished_at: Time | None
+    model: TrainedModel | None
+    report: dict[str, Any] | None
+    error: dict[str, Any] | None
+
+
+class ModelVersion(BaseModel):
+    """One model version and what it is used for."""
+
+    name: str
+    version: int
+    type: str
+    template: str
+    digest: Digest
+    aliases: list[str]
+    created_by: str
+    created_at: Time
+    links: dict[str, str]
+
+
+class ModelsAnswer(BaseModel):
+    """Every version, newest first."""
+
+    items: list[ModelVersion]
+
+
+class ModelAnswer(ModelVersion):
+    """One version with its report and, for a custom type, the schema of its rows."""
+
+    report: dict[str, Any]
+    request_schema: dict[str, Any] | None
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Readiness(BaseModel):
+    """Whether decisions can be made, and if not, why."""
+
+    status: Literal["ready", "not ready"]
+    reasons: list[str]
+    models: dict[str, Any]
+    generation: int | None
+    version: str
