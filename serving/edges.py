@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
-import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Engine
 
 from feature_store.entities import EntityKey
-from governance.ledger.receipt import write_secret
 from governance.ledger.store import DecisionReader
 from serving.admission import Admitted
 from serving.answer import Earlier, Recall
 from serving.knowing import ReadStates, States
 
-FINGERPRINT_FILE = "fingerprint.key"
 T = TypeVar("T")
 
 
@@ -75,31 +70,6 @@ def recall_from(reader: DecisionReader, run: Run) -> Recall:
 
 
 def _recall(reader: DecisionReader, admitted: Admitted) -> Earlier:
-    answered = reader.lookup(admitted.ask.principal, admitted.key)
-    if answered is not None:
-        return Earlier(answered.fingerprint, answered.response)
     order = admitted.order
-    if order is None:
-        return Earlier()
-    versions = [version for name in admitted.types if (version := reader.latest_version(order.order_id, name)) is not None]
-    return Earlier(latest_version=max(versions, default=None))
-
-
-def load_fingerprint_key(folder: Path) -> bytes:
-    """The secret behind the fingerprints of a home, made when there is none.
-
-    Replicas of one service share it: with another one, a repeated request would look like a different one.
-    """
-    path = folder / FINGERPRINT_FILE
-    if not path.exists():
-        write_secret(path, secrets.token_bytes(32))
-    return path.read_bytes()
-
-
-def fingerprinter(secret: bytes) -> Callable[[bytes], bytes]:
-    """A keyed digest of requests: without the key, a stored fingerprint does not help to guess what was asked."""
-
-    def fingerprint(text: bytes) -> bytes:
-        return hmac.digest(secret, text, "sha256")
-
-    return fingerprint
+    answered, latest = reader.recall(admitted.ask.principal, admitted.key, order.order_id if order else None, admitted.types)
+    return Earlier(latest_version=latest) if answered is None else Earlier(answered.fingerprint, answered.response)

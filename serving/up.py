@@ -48,7 +48,8 @@ def up(settings: Settings, *, empty: bool, say: Callable[[str], None]) -> None:
         environment.clear_leftovers(home)
         require_free_port(settings.host, settings.port)
         environment.prepare(settings, home)
-        stopping = _stop_on_signals()
+        stopping = threading.Event()
+        _stop_on(stopping)
         began = time.monotonic()
         from serving import wiring
 
@@ -68,6 +69,7 @@ def _serve(
 
     try:
         deployment.start(settings, home)
+        _stop_on(stopping)  # Ray has put a handler of its own in place
         if filling is not None:
             _wait_for_filling(filling, stopping)
         if not stopping.is_set():
@@ -97,16 +99,14 @@ def require_free_port(host: str, port: int) -> None:
             raise StartRefused(f"Port {port} on {host} cannot be used: {error.strerror}. Choose another one with --port.") from error
 
 
-def _stop_on_signals() -> threading.Event:
+def _stop_on(stopping: threading.Event) -> None:
     """Make Ctrl-C and SIGTERM ask for a clean stop; a second one is no different."""
-    stopping = threading.Event()
 
     def ask(_number: int, _frame: FrameType | None) -> None:
         stopping.set()
 
     signal.signal(signal.SIGINT, ask)
     signal.signal(signal.SIGTERM, ask)
-    return stopping
 
 
 def _fill(settings: Settings, say: Callable[[str], None]) -> subprocess.Popen[bytes]:

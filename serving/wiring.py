@@ -19,6 +19,8 @@ from governance.ledger.fingerprint import load_fingerprint
 from governance.ledger.log import Recorder
 from governance.ledger.receipt import Signer, load_signer
 from governance.ledger.store import DecisionReader
+from governance.policy_document import default_policies
+from governance.policy_store import keep_policies
 from governance.promotion import generation
 from serving.admission import Ask
 from serving.answer import Answerer, Edges
@@ -85,6 +87,7 @@ def prepare_home(settings: Settings) -> bool:
         migrate(base.engine)
         load_fingerprint(base.home.keys)
         jobs.fail_interrupted(base.engine)
+        keep_policies(base.engine, default_policies().values(), "ordinance")
         if base.home.demo:
             for role in Role:
                 create_key(base.engine, role, local_principal(role), key=local_key(base.home, role))

@@ -24,7 +24,7 @@ _OPTIONS = (
 # begin with a letter: both make the search several times faster. A hit inside a string costs time only.
 _NEVER_IN_NUMBERS = bytes(code for code in range(256) if code >= 0x80 or (chr(code).isalpha() and code != ord("e")) or chr(code) in " _:")
 _WHOLE_FLOAT = re.compile(rb"\.0[,\]}]")
-_EXPONENT = re.compile(rb"e[-+]?[0-9]{1,3}[,\]}]")
+_EXPONENT = re.compile(rb"e(?<=[0-9]e)[-+]?[0-9]{1,3}[,\]}]")
 _LARGE = re.compile(rb"[0-9]{16}")
 _BEYOND_BMP = re.compile(rb"[\xf0-\xf4]")
 

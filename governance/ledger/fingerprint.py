@@ -29,4 +29,9 @@ def load_fingerprint(folder: Path) -> Callable[[bytes], bytes]:
         raise KeyFileInvalid(
             f"The fingerprint key {path} is damaged; restore it from a backup, or repeated requests are taken for other ones."
         )
+    return fingerprinter(key)
+
+
+def fingerprinter(key: bytes) -> Callable[[bytes], bytes]:
+    """HMAC-SHA-256 under a key that is given."""
     return lambda message: hmac.digest(key, message, "sha256")

@@ -8,7 +8,7 @@ import uuid
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, Select, bindparam, func, select, tuple_
@@ -149,11 +149,36 @@ class DecisionReader:
         # A single statement needs no transaction around it: on PostgreSQL that is one round trip instead of three.
         self._single = engine.execution_options(isolation_level="AUTOCOMMIT") if engine.dialect.name == "postgresql" else self._engine
 
+        self._mark = "%s" if engine.dialect.name == "postgresql" else "?"
+
+    @lru_cache(maxsize=16)  # noqa: B019 - a reader lives as long as its process
+    def _recall(self, types: int) -> str:
+        order = _RECALL_ORDER.format(self._mark, ", ".join([self._mark] * types)) if types else ""
+        return _RECALL.format(self._mark) + order
+
     def lookup(self, principal: str, idempotency_key: str) -> Answered | None:
         """What was answered under a key; ``None`` when nothing was."""
         with self._single.connect() as connection:
             row = connection.execute(_LOOKUP, {"principal": principal, "key": idempotency_key}).one_or_none()
         return Answered(row.record_id, bytes(row.fingerprint), decompress(bytes(row.response))) if row else None
+
+    def recall(
+        self, principal: str, idempotency_key: str, order_id: str | None, types: Sequence[str]
+    ) -> tuple[Answered | None, int | None]:
+        """What was answered under a key, and the highest version of the order that was decided for any of these types.
+
+        The read before every decision: one statement, written for the driver, because building it would cost more than running it.
+        """
+        asked = (principal, idempotency_key) if order_id is None else (principal, idempotency_key, order_id, *types)
+        with self._single.connect() as connection:
+            rows = connection.exec_driver_sql(self._recall(0 if order_id is None else len(types)), asked).fetchall()
+        answered, latest = None, None
+        for record_id, fingerprint, response, version in rows:
+            if record_id is None:
+                latest = version
+            else:
+                answered = Answered(record_id, bytes(fingerprint), decompress(bytes(response)))
+        return answered, latest
 
     def latest_version(self, order_id: str, decision_type: str) -> int | None:
         """The highest version of the order that a decision of this type was made for."""
@@ -211,6 +236,8 @@ _LOOKUP = select(decisions.c.record_id, decisions.c.fingerprint, decisions.c.res
 _LATEST = select(func.max(decisions.c.order_version)).where(
     decisions.c.order_id == bindparam("order_id"), decisions.c.type == bindparam("type")
 )
+_RECALL = """SELECT record_id, fingerprint, response, NULL FROM decisions WHERE principal = {0} AND idempotency_key = {0}"""
+_RECALL_ORDER = """ UNION ALL SELECT NULL, NULL, NULL, max(order_version) FROM decisions WHERE order_id = {0} AND type IN ({1})"""
 _NEXT_TYPE = select(func.min(decisions.c.type)).where(decisions.c.type > bindparam("after"))
 
 _LINE = tuple(decisions.c[name] for name in DecisionLine.__dataclass_fields__)

@@ -23,6 +23,7 @@ from feature_store.times import HOUR, now
 from feature_store.views import SERVICES
 from governance.access import Access, Role, create_key
 from governance.decision import Deployed, ModelUse
+from governance.ledger.fingerprint import fingerprinter
 from governance.ledger.log import Recorder
 from governance.ledger.receipt import Signer
 from governance.ledger.store import DecisionReader
@@ -35,7 +36,7 @@ from models.specs import SPECS, Task
 from serving.answer import Answerer, Edges
 from serving.api.decisions import DecisionsApp
 from serving.api.schemas import ACCEPTANCE_EXAMPLE
-from serving.edges import fingerprinter, recall_from, runner, states_from
+from serving.edges import recall_from, runner, states_from
 from serving.force import Force
 from serving.lookups import Lookups
 
