@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-import pwd
 import shutil
-import signal
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +14,11 @@ import psycopg
 import pytest
 from sqlalchemy import Engine
 
+from benchmarks.postgres import USER, BinariesMissing, throwaway
 from feature_store.database import make_engine
 from serving.migrate import migrate
 
 _NUMBERS = itertools.count(1)
-_DEBIAN = Path("/usr/lib/postgresql")
 
 
 _SHAPE = """
@@ -95,21 +91,6 @@ class PostgresServer:
             connection.execute(statement.encode())
 
 
-def _binaries() -> Path | None:
-    found = shutil.which("initdb")
-    places = [Path(found).resolve().parent] if found else []
-    places += sorted(_DEBIAN.glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
-    return next((place for place in places if (place / "postgres").exists() and (place / "initdb").exists()), None)
-
-
-def _unprivileged() -> str | None:
-    """The user to run as: PostgreSQL refuses root; ``None`` means ourselves."""
-    if os.getuid() != 0:
-        return None
-    known = {entry.pw_name for entry in pwd.getpwall()}
-    return next(name for name in ("postgres", "nobody") if name in known)
-
-
 def missing(reason: str) -> None:
     """Skip where something is not installed; on CI everything has to be."""
     if os.environ.get("CI") == "true":
@@ -120,70 +101,17 @@ def missing(reason: str) -> None:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server of our own: fresh data folder, Unix socket only, no fsync."""
-    place = _binaries()
-    if place is None:
-        missing("PostgreSQL's server binaries (initdb, postgres) are not installed")
-        raise AssertionError
-    user = _unprivileged()
-    # Not below tmp_path: a socket's path has to be short, and the server's user has to reach it.
-    folder = Path(tempfile.mkdtemp(prefix="ord-pg-"))
-    if user:
-        shutil.chown(folder, user)
-    environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"}
-    data = folder / "data"
-    subprocess.run(
-        [place / "initdb", "-D", data, "-U", "ordinance", "-A", "trust", "-E", "UTF8", "--no-sync"],
-        user=user,
-        env=environment,
-        cwd=folder,
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
-    settings = {
-        "listen_addresses": "",
-        "unix_socket_directories": folder,
-        "fsync": "off",
-        "full_page_writes": "off",
-        "shared_buffers": "32MB",
-        "max_connections": 60,
-    }
-    arguments = [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [place / "postgres", "-D", data, *arguments], user=user, env=environment, cwd=folder, stdout=log, stderr=log
-        )
-    server = PostgresServer(folder, "ordinance")
     try:
-        _wait_until_answering(place, server, process)
-        server._admin("CREATE DATABASE migrated TEMPLATE template0")
-        engine = make_engine(server.url("migrated"))
-        migrate(engine)
-        engine.dispose()
-        server.keep_shape()
-        yield server
-    finally:
-        process.send_signal(signal.SIGINT)  # fast shutdown
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait_until_answering(place: Path, server: PostgresServer, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
-        if process.poll() is not None:
-            break
-        probe = subprocess.run([place / "pg_isready", "-q", "-h", server.folder, "-t", "1"], check=False, capture_output=True)
-        if probe.returncode == 0:
-            return
-        try:
-            process.wait(timeout=0.05)
-        except subprocess.TimeoutExpired:
-            continue
-    raise AssertionError(f"the throwaway PostgreSQL did not start:\n{(server.folder / 'log').read_text()[-4000:]}")
+        with throwaway({"fsync": "off"}) as socket:
+            server = PostgresServer(socket.folder, USER)
+            server._admin("CREATE DATABASE migrated TEMPLATE template0")
+            engine = make_engine(server.url("migrated"))
+            migrate(engine)
+            engine.dispose()
+            server.keep_shape()
+            yield server
+    except BinariesMissing as error:
+        missing(str(error))
 
 
 @pytest.fixture(scope="session")

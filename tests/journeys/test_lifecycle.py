@@ -152,7 +152,7 @@ def test_the_same_service_on_postgresql(start: Any, tmp_path: Path, postgres_ser
         assert whole.status_code == 200, whole.text
         assert service.get("/v1/decisions", order_id="L-pg").json()["items"][0]["decision_id"] == first.json()["decision_id"]
     assert not (tmp_path / "home" / "ordinance.db").exists()
-    postgres_server.drop(url)
+    postgres_server.release(url)
 
 
 def test_a_home_from_a_newer_version_is_left_alone(command: Any, tmp_path: Path) -> None:
