@@ -116,6 +116,7 @@ class WiredDecisions:
     """A decision process."""
 
     app: DecisionsApp
+    answerer: Answerer
     force: ForceKeeper
     recorder: Recorder
 
@@ -149,7 +150,7 @@ def wire_decisions(settings: Settings) -> WiredDecisions:
     answerer = Answerer(edges)
     with ThreadPoolExecutor(1) as apart:  # this thread may run an event loop already
         apart.submit(asyncio.run, _rehearse(answerer, force)).result()
-    return WiredDecisions(DecisionsApp(answerer, Lookups(reader, run), access, force), force, recorder)
+    return WiredDecisions(DecisionsApp(answerer, Lookups(reader, run), access, force), answerer, force, recorder)
 
 
 async def _rehearse(answerer: Answerer, force: ForceKeeper) -> None:
