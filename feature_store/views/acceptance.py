@@ -105,12 +105,12 @@ def _shipments(situation: Situation) -> Known | None:
     return Known(float(len({one.lane.node_id for one in lanes})), newest)
 
 
-def _likely_feature(feature: Feature, how: Callable[[Feature], Calculation]) -> Feature:
+def _likely_feature(feature: Feature, how: Callable[[Feature], Calculation], en: str, zh: str) -> Feature:
     return replace(
         feature,
         name=f"likely_{feature.name.removeprefix('lane_')}",
-        en=f"{feature.en} (likely lane)",
-        zh=f"{feature.zh}（预计线路）",
+        en=en,
+        zh=zh,
         calculation=how(feature),
         scope=Scope.ORDER,
     )
@@ -121,32 +121,32 @@ _E, _G, _U = Entity, Group, Unit
 
 FEATURES = (
     AMOUNT, PIECES, PRESALE, CROSS_BORDER, BULKY, EXPRESS, PROMISE, HOLIDAYS,
-    _likely_feature(SLACK, _on_slowest),
-    _likely_feature(DISTANCE, _on_slowest),
-    _likely_feature(BACKLOG, _worst),
-    _likely_feature(STAFFING, _on_slowest),
-    _likely_feature(STATUS, _worst),
-    _likely_feature(SERVICE_LATE, _on_slowest),
-    _likely_feature(SERVICE_DELAY, _on_slowest),
+    _likely_feature(SLACK, _on_slowest, "time to spare before the promised delivery", "距承诺送达的富余时间"),
+    _likely_feature(DISTANCE, _on_slowest, "distance from the likely shipping node to the address", "预计发货仓到收货地址的距离"),
+    _likely_feature(BACKLOG, _worst, "backlog of work at the likely shipping node", "预计发货仓积压工作量"),
+    _likely_feature(STAFFING, _on_slowest, "share of planned staff on duty at the likely shipping node", "预计发货仓到岗率"),
+    _likely_feature(STATUS, _worst, "trouble level of the likely shipping node (0 open, 1 impaired, 2 closed)", "预计发货仓异常等级（0正常，1受限，2关闭）"),
+    _likely_feature(SERVICE_LATE, _on_slowest, "share of late deliveries to the region in the last 5 days", "近5天该地区延误率"),
+    _likely_feature(SERVICE_DELAY, _on_slowest, "average delay of deliveries to the region in the last 3 days", "近3天该地区平均延误"),
     WEATHER, CUSTOMS_EXPOSURE, CUSTOMS_NEW, SUPPLIER_LOAD, SUPPLIER_DELAY,
     Feature(
-        "stock_margin", _I, _U.PIECES, "usable pieces beyond those ordered, scarcest line at its likely node", "最紧缺商品在预计发货仓的可用余量", "STOCK_SCARCE", _G.STOCK,
+        "stock_margin", _I, _U.PIECES, "stock left after this order for its scarcest item", "本单最紧缺商品的剩余可用库存", "STOCK_SCARCE", _G.STOCK,
         Calculation(_margin, "min over lines of usable - qty at the likely node", _E.SKU, ("stock",)),
     ),
     Feature(
-        "likely_shipments", _I, _U.NONE, "shipments that the order would likely need", "预计发货包裹数", "NEEDS_SEVERAL_SHIPMENTS", _G.STOCK,
+        "likely_shipments", _I, _U.NONE, "number of shipments the order will likely need", "预计发货包裹数", "NEEDS_SEVERAL_SHIPMENTS", _G.STOCK,
         Calculation(_shipments, "distinct likely nodes", _E.SKU, ("stock",)),
     ),
     Feature(
-        "sku_return_share_90d", _S, _U.NONE, "returned pieces of the SKU most often returned, 90 days", "近90天退货最多商品的退货率", "SKU_OFTEN_RETURNED", _G.RETURNS,
+        "sku_return_share_90d", _S, _U.NONE, "return rate of the item most often returned, last 90 days", "近90天退货最多商品的退货率", "SKU_OFTEN_RETURNED", _G.RETURNS,
         rate(_E.SKU, "returned", "delivered", within=90 * DAY, prior=RETURN_PRIOR, weight=20), default=RETURN_PRIOR,
     ),
     Feature(
-        "customer_return_share_3", _S, _U.NONE, "return rate of the last 3 orders", "最近3单退货率", "CUSTOMER_OFTEN_RETURNS", _G.RETURNS,
+        "customer_return_share_3", _S, _U.NONE, "return rate of the customer's last 3 orders", "客户最近3单退货率", "CUSTOMER_OFTEN_RETURNS", _G.RETURNS,
         share_having(_E.CUSTOMER, "delivered", "returned", last=3), personal=True,
     ),
     Feature(
-        "customer_return_share", _S, _U.NONE, "return rate of the last 20 orders, drawn to the usual one", "最近20单退货率（向常值收缩）", "CUSTOMER_OFTEN_RETURNS", _G.RETURNS,
+        "customer_return_share", _S, _U.NONE, "return rate of the customer's last 20 orders (smoothed)", "客户最近20单退货率（平滑后）", "CUSTOMER_OFTEN_RETURNS", _G.RETURNS,
         share_having(_E.CUSTOMER, "delivered", "returned", last=20, prior=RETURN_PRIOR, weight=2), default=RETURN_PRIOR, personal=True,
     ),
 )  # fmt: skip

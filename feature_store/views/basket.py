@@ -50,7 +50,7 @@ AMOUNT = Feature(
     request("sum of qty * unit price", lambda situation: situation.order.total_micros / MICRO),
 )  # fmt: skip
 PIECES = Feature(
-    "pieces", _I, _U.PIECES, "pieces in the order", "订单件数", "ORDER_SIZE", _G.BASKET,
+    "pieces", _I, _U.PIECES, "size of the order", "订单件数", "ORDER_SIZE", _G.BASKET,
     request("sum of qty", lambda situation: sum(line.qty for line in situation.order.lines)), actionable=True,
 )  # fmt: skip
 WEIGHT = Feature(
@@ -60,18 +60,18 @@ PRESALE = Feature(
     "presale", _F, _U.NONE, "order contains presale goods", "包含预售商品", "PRESALE", _G.PROMISE, tagged("presale"), actionable=True
 )
 CROSS_BORDER = Feature(
-    "cross_border", _F, _U.NONE, "order comes from abroad", "跨境订单", "CROSS_BORDER", _G.CUSTOMS, tagged("cross_border"), actionable=True
+    "cross_border", _F, _U.NONE, "cross-border order", "跨境订单", "CROSS_BORDER", _G.CUSTOMS, tagged("cross_border"), actionable=True
 )
 BULKY = Feature("bulky", _F, _U.NONE, "order contains bulky goods", "包含大件商品", "BULKY_GOODS", _G.BASKET, tagged("bulky"))
 EXPRESS = Feature(
-    "express", _F, _U.NONE, "express delivery asked for", "要求加急配送", "EXPRESS_ASKED", _G.PROMISE,
+    "express", _F, _U.NONE, "express delivery requested", "要求加急配送", "EXPRESS_ASKED", _G.PROMISE,
     request("tag or attribute service is express", is_express), actionable=True,
 )  # fmt: skip
 PROMISE = Feature(
-    "promise_h", _N, _U.HOURS, "hours until the promised time", "距承诺送达时间的小时数", "PROMISE_TIGHT", _G.PROMISE,
+    "promise_h", _N, _U.HOURS, "time until the promised delivery", "距承诺送达的时间", "PROMISE_TIGHT", _G.PROMISE,
     request("promised_by - as_of", promise_h), actionable=True,
 )  # fmt: skip
 HOLIDAYS = Feature(
-    "holidays_ahead", _I, _U.DAYS, "public holidays today and in the next two days", "今后三天内的法定假日天数", "PUBLIC_HOLIDAY", _G.CALENDAR,
+    "holidays_ahead", _I, _U.DAYS, "public holiday time in the next 3 days", "今后三天内的法定假日", "PUBLIC_HOLIDAY", _G.CALENDAR,
     request("public holidays of China within 3 days", _holidays_ahead),
 )  # fmt: skip

@@ -73,32 +73,32 @@ FEATURES = (
         request("unit price of line 1", lambda s: s.order.lines[0].unit_price.micros / MICRO),
     ),
     Feature(
-        "launch_pieces", _I, _U.PIECES, "pieces of a SKU launched less than two days ago", "两天内首发商品的件数", "LAUNCH_HOARDING", _G.LAUNCH,
+        "launch_pieces", _I, _U.PIECES, "quantity of goods launched in the last 2 days", "两天内首发商品的件数", "LAUNCH_HOARDING", _G.LAUNCH,
         Calculation(_launch_pieces, "pieces of SKUs launched within 2d", _E.SKU, ("listing",), LAUNCH), default=0.0,
     ),
     EXPRESS,
     Feature(
-        "local_hour", _N, _U.O_CLOCK, "hour of the day when ordered", "下单时刻（小时）", "UNUSUAL_HOUR", _G.CUSTOMER,
+        "local_hour", _N, _U.O_CLOCK, "time of day of the order (UTC+8)", "下单时刻（北京时间）", "UNUSUAL_HOUR", _G.CUSTOMER,
         request("hour of placed_at, UTC+8", lambda s: local_hour(s.order.placed_at)),
     ),
     Feature(
-        "account_age_days", _N, _U.DAYS, "age of the account", "账户注册天数", "YOUNG_ACCOUNT", _G.CUSTOMER,
+        "account_age_days", _N, _U.DAYS, "age of the account", "账户注册时长", "YOUNG_ACCOUNT", _G.CUSTOMER,
         Calculation(_account_age, "days since registered_at, else since the registration", _E.CUSTOMER, ("profile",)), personal=True,
     ),
     Feature(
-        "customer_orders", _I, _U.ORDERS, "earlier orders of the customer (up to 64)", "客户历史订单数（最多64）", "YOUNG_ACCOUNT", _G.CUSTOMER,
+        "customer_orders", _I, _U.ORDERS, "order history of the customer (counted up to 64)", "客户历史订单数（最多计64单）", "YOUNG_ACCOUNT", _G.CUSTOMER,
         count(_E.CUSTOMER, "orders"), default=0.0, personal=True,
     ),
     Feature(
-        "customer_orders_1d", _I, _U.ORDERS, "orders of the customer in the last day", "客户近1天订单数", "ORDER_VELOCITY", _G.VELOCITY,
+        "customer_orders_1d", _I, _U.ORDERS, "order volume of the customer in the last 24 hours", "客户近24小时订单数", "ORDER_VELOCITY", _G.VELOCITY,
         count(_E.CUSTOMER, "orders", within=DAY), default=0.0, personal=True,
     ),
     Feature(
-        "device_unseen", _F, _U.NONE, "device never used by this customer", "客户首次使用该设备", "NEW_DEVICE", _G.IDENTITY,
+        "device_unseen", _F, _U.NONE, "device is new for this customer", "客户首次使用该设备", "NEW_DEVICE", _G.IDENTITY,
         unseen(_E.CUSTOMER, "devices", _device_id), personal=True,
     ),
     Feature(
-        "address_unseen", _F, _U.NONE, "address never used by this customer", "客户首次使用该地址", "NEW_ADDRESS", _G.IDENTITY,
+        "address_unseen", _F, _U.NONE, "delivery address is new for this customer", "客户首次使用该收货地址", "NEW_ADDRESS", _G.IDENTITY,
         unseen(_E.CUSTOMER, "addresses", _address_id), personal=True,
     ),
     Feature(
@@ -106,39 +106,39 @@ FEATURES = (
         request("bill_to.address_id != ship_to.address_id", _billed_elsewhere), actionable=True, personal=True,
     ),
     Feature(
-        "device_customers_30d", _I, _U.PEOPLE, "other customers on this device in 30 days", "近30天使用该设备的其他客户数", "SHARED_DEVICE", _G.SHARING,
+        "device_customers_30d", _I, _U.PEOPLE, "use of this device by others in the last 30 days", "近30天使用该设备的其他客户", "SHARED_DEVICE", _G.SHARING,
         distinct(_E.DEVICE, "orders", within=30 * DAY, but=_customer_id), default=0.0, personal=True,
     ),
     Feature(
-        "ip_customers_1d", _I, _U.PEOPLE, "other customers from this IP address in a day", "近1天使用该IP的其他客户数", "SHARED_IP", _G.SHARING,
+        "ip_customers_1d", _I, _U.PEOPLE, "use of this IP address by others in the last 24 hours", "近24小时使用该IP的其他客户", "SHARED_IP", _G.SHARING,
         distinct(_E.IP, "orders", within=DAY, but=_customer_id), default=0.0, personal=True,
     ),
     Feature(
-        "ip_orders_1h", _I, _U.ORDERS, "orders from this IP address in the last hour", "近1小时该IP订单数", "ORDER_VELOCITY", _G.VELOCITY,
+        "ip_orders_1h", _I, _U.ORDERS, "order volume from this IP address in the last hour", "近1小时该IP订单数", "ORDER_VELOCITY", _G.VELOCITY,
         count(_E.IP, "orders", within=HOUR), default=0.0, personal=True,
     ),
     Feature(
-        "address_customers_90d", _I, _U.PEOPLE, "other customers at this address in 90 days", "近90天该地址的其他客户数", "SHARED_ADDRESS", _G.SHARING,
+        "address_customers_90d", _I, _U.PEOPLE, "use of this delivery address by others in the last 90 days", "近90天使用该收货地址的其他客户", "SHARED_ADDRESS", _G.SHARING,
         distinct(_E.ADDRESS, "customers", within=90 * DAY, but=_customer_id), default=0.0, personal=True,
     ),
     Feature(
-        "customer_declines_1h", _I, _U.PAYMENTS, "declined payments of the customer in the last hour", "客户近1小时被拒付款次数", "PAYMENTS_DECLINED", _G.PAYMENT,
+        "customer_declines_1h", _I, _U.PAYMENTS, "number of the customer's declined payments in the last hour", "客户近1小时被拒付款次数", "PAYMENTS_DECLINED", _G.PAYMENT,
         count(_E.CUSTOMER, "declined", within=HOUR), default=0.0, personal=True,
     ),
     Feature(
-        "ip_declines_1h", _I, _U.PAYMENTS, "declined payments from this IP address in the last hour", "该IP近1小时被拒付款次数", "PAYMENTS_DECLINED", _G.PAYMENT,
+        "ip_declines_1h", _I, _U.PAYMENTS, "number of declined payments from this IP address in the last hour", "该IP近1小时被拒付款次数", "PAYMENTS_DECLINED", _G.PAYMENT,
         count(_E.IP, "declined", within=HOUR), default=0.0, personal=True,
     ),
     Feature(
-        "ip_declined_cards_1h", _I, _U.CARDS, "other cards declined from this IP address in the last hour", "该IP近1小时被拒的其他卡数", "CARD_TESTING", _G.PAYMENT,
+        "ip_declined_cards_1h", _I, _U.CARDS, "number of other cards declined from this IP address in the last hour", "该IP近1小时被拒的其他卡数", "CARD_TESTING", _G.PAYMENT,
         distinct(_E.IP, "declined", within=HOUR, but=_token), default=0.0, personal=True,
     ),
     Feature(
-        "customer_chargebacks", _I, _U.PAYMENTS, "chargebacks of the customer known so far", "客户已知拒付次数", "EARLIER_CHARGEBACKS", _G.DISPUTES,
+        "customer_chargebacks", _I, _U.PAYMENTS, "chargeback history of the customer", "客户已知拒付次数", "EARLIER_CHARGEBACKS", _G.DISPUTES,
         count(_E.CUSTOMER, "chargebacks"), default=0.0, personal=True,
     ),
     Feature(
-        "device_chargebacks", _I, _U.PAYMENTS, "chargebacks on this device known so far", "该设备已知拒付次数", "EARLIER_CHARGEBACKS", _G.DISPUTES,
+        "device_chargebacks", _I, _U.PAYMENTS, "chargeback history of this device", "该设备已知拒付次数", "EARLIER_CHARGEBACKS", _G.DISPUTES,
         count(_E.DEVICE, "chargebacks"), default=0.0, personal=True,
     ),
 )  # fmt: skip

@@ -98,23 +98,23 @@ _I, _S, _F, _N = Dtype.INTEGER, Dtype.SHARE, Dtype.FLAG, Dtype.NUMBER
 _E, _G, _U, _NODE, _LANE = Entity, Group, Unit, Scope.NODE, Scope.LANE
 
 WEATHER = Feature(
-    "weather_severity", _N, _U.NONE, "weather warning at the destination, today and tomorrow (0 calm)", "目的地今明两天天气预警等级（0为平静）", "BAD_WEATHER", _G.WEATHER,
+    "weather_severity", _N, _U.NONE, "weather warning level at the destination, today and tomorrow (0 is calm)", "目的地今明两天的天气预警等级（0为平静）", "BAD_WEATHER", _G.WEATHER,
     forecast(_E.REGION, "weather", (0, DAY)),
 )  # fmt: skip
 BACKLOG = Feature(
-    "node_backlog_days", _N, _U.DAYS, "days of work waiting at the node", "仓库积压工作天数", "NODE_BACKLOG", _G.NODE,
+    "node_backlog_days", _N, _U.DAYS, "backlog of work at the node", "仓库积压工作量", "NODE_BACKLOG", _G.NODE,
     of_node("backlog / (capacity * staffing)", lambda node, _: backlog_days(node)), scope=_NODE,
 )  # fmt: skip
 STAFFING = Feature(
-    "node_staffing", _S, _U.NONE, "staff at work at the node, of the plan", "仓库到岗率", "NODE_STAFFING_LOW", _G.NODE,
+    "node_staffing", _S, _U.NONE, "share of the node's planned staff on duty", "仓库到岗率", "NODE_STAFFING_LOW", _G.NODE,
     of_node("staffing", lambda node, _: node.staffing), scope=_NODE,
 )  # fmt: skip
 STATUS = Feature(
-    "node_status", _I, _U.NONE, "trouble at the node (0 open, 1 impaired, 2 closed)", "仓库异常（0正常，1受限，2关闭）", "NODE_TROUBLE", _G.NODE,
+    "node_status", _I, _U.NONE, "trouble level of the node (0 open, 1 impaired, 2 closed)", "仓库异常等级（0正常，1受限，2关闭）", "NODE_TROUBLE", _G.NODE,
     of_node("status level", lambda node, _: status_level(node)), scope=_NODE,
 )  # fmt: skip
 NODE_LATE = Feature(
-    "node_late_share_7d", _S, _U.NONE, "late deliveries from the node in 7 days", "近7天该仓库延误率", "NODE_OFTEN_LATE", _G.NODE,
+    "node_late_share_7d", _S, _U.NONE, "share of late deliveries from the node in the last 7 days", "近7天该仓库延误率", "NODE_OFTEN_LATE", _G.NODE,
     rate(_E.NETWORK, "delivered", None, within=7 * DAY, prior=LATE_PRIOR, weight=10, item=_node_id), default=LATE_PRIOR, scope=_NODE,
 )  # fmt: skip
 DISTANCE = Feature(
@@ -122,21 +122,21 @@ DISTANCE = Feature(
     of_node("great circle distance to ship_to", distance_km), scope=_NODE,
 )  # fmt: skip
 SLACK = Feature(
-    "lane_slack_h", _N, _U.HOURS, "hours to spare before the promised time when all goes as quoted", "按报价时效到达承诺时间前的富余小时数", "PROMISE_TIGHT", _G.PROMISE,
+    "lane_slack_h", _N, _U.HOURS, "time to spare before the promised delivery", "距承诺送达的富余时间", "PROMISE_TIGHT", _G.PROMISE,
     of_lane("promise - cutoff wait - processing - transit", slack_h), actionable=True, scope=_LANE,
 )  # fmt: skip
 SERVICE_LATE = Feature(
-    "service_late_share_5d", _S, _U.NONE, "late deliveries to the region with this service in 5 days", "近5天该地区该服务延误率", "CARRIER_OFTEN_LATE", _G.LANE,
+    "service_late_share_5d", _S, _U.NONE, "share of late deliveries to the region with this service in the last 5 days", "近5天该地区该服务延误率", "CARRIER_OFTEN_LATE", _G.LANE,
     rate(_E.REGION, "service_delivered", None, within=5 * DAY, prior=LATE_PRIOR, weight=10, item=_service), default=LATE_PRIOR, scope=_LANE,
 )  # fmt: skip
 SERVICE_DELAY = Feature(
-    "service_delay_h_3d", _N, _U.HOURS, "mean delay against the promise, to the region with this service, in 3 days", "近3天该地区该服务相对承诺的平均延误小时数", "CARRIER_OFTEN_LATE", _G.LANE,
+    "service_delay_h_3d", _N, _U.HOURS, "average delay to the region with this service in the last 3 days", "近3天该地区该服务的平均延误", "CARRIER_OFTEN_LATE", _G.LANE,
     tally_mean(_E.REGION, "service_delay_h", within=3 * DAY, item=_service), scope=_LANE,
 )  # fmt: skip
 
 FEATURES = (
     Feature(
-        "transit_days", _N, _U.DAYS, "transit time as the carrier quotes it", "承运商报价运输天数", "LONG_TRANSIT", _G.LANE,
+        "transit_days", _N, _U.DAYS, "transit time quoted by the carrier", "承运商报价的运输时间", "LONG_TRANSIT", _G.LANE,
         of_lane("transit_days", lambda _, lane, __: lane.transit_days), scope=_LANE,
     ),
     SLACK,
@@ -147,7 +147,7 @@ FEATURES = (
     SERVICE_LATE,
     SERVICE_DELAY,
     Feature(
-        "lane_late_share_30d", _S, _U.NONE, "late deliveries on the lane in 30 days", "近30天该线路延误率", "LANE_OFTEN_LATE", _G.LANE,
+        "lane_late_share_30d", _S, _U.NONE, "share of late deliveries on the lane in the last 30 days", "近30天该线路延误率", "LANE_OFTEN_LATE", _G.LANE,
         rate(_E.REGION, "lane_delivered", None, within=30 * DAY, prior=LATE_PRIOR, weight=10, item=_lane), default=LATE_PRIOR, scope=_LANE,
     ),
     DISTANCE, BACKLOG, STAFFING, STATUS, NODE_LATE,

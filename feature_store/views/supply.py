@@ -63,7 +63,7 @@ _N, _I = Dtype.NUMBER, Dtype.INTEGER
 _E, _G, _U = Entity, Group, Unit
 
 SUPPLIER_LOAD = Feature(
-    "presale_supplier_load", _N, _U.TIMES, "open orders of the presale supplier, of its capacity", "预售供应商未交订单占产能比", "SUPPLIER_CAPACITY_LOW", _G.SUPPLIER,
+    "presale_supplier_load", _N, _U.TIMES, "open orders of the presale supplier against its capacity", "预售供应商未交订单与产能之比", "SUPPLIER_CAPACITY_LOW", _G.SUPPLIER,
     Calculation(lambda s: _presale_suppliers(s, "load"), "max open_orders / capacity of suppliers of presale lines, 0 without", _E.SUPPLIER, ("status",)),
 )  # fmt: skip
 SUPPLIER_DELAY = Feature(
@@ -71,10 +71,10 @@ SUPPLIER_DELAY = Feature(
     Calculation(lambda s: _presale_suppliers(s, "delay_days"), "max delay_days of suppliers of presale lines, 0 without", _E.SUPPLIER, ("status",)),
 )  # fmt: skip
 CUSTOMS_EXPOSURE = Feature(
-    "customs_strictness", _N, _U.NONE, "strictness of customs for this order (0 none, 1 strict)", "本单面临的海关查验严格度（0无，1严）", "CUSTOMS_STRICT", _G.CUSTOMS,
+    "customs_strictness", _N, _U.NONE, "strictness of customs checks for this order (0 none, 1 strict)", "本单面临的海关查验严格度（0无，1严）", "CUSTOMS_STRICT", _G.CUSTOMS,
     Calculation(_customs, "strictness in force when cross_border, else 0", _E.REGION, ("customs",)),
 )  # fmt: skip
 CUSTOMS_NEW = Feature(
-    "customs_rule_days", _N, _U.DAYS, "days since the customs rule came into force", "海关新规生效天数", "CUSTOMS_RULE_NEW", _G.CUSTOMS,
+    "customs_rule_days", _N, _U.DAYS, "time since the customs rule came into force", "海关规则已生效时间", "CUSTOMS_RULE_NEW", _G.CUSTOMS,
     Calculation(_customs_age, "days since the rule in force began, when cross_border", _E.REGION, ("customs",)),
 )  # fmt: skip
