@@ -6,6 +6,9 @@ mode with ``synchronous=FULL``, PostgreSQL with ``synchronous_commit`` on.
 
 from __future__ import annotations
 
+import contextlib
+import weakref
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -61,6 +64,73 @@ def make_engine(url: str | URL, *, pool_size: int = 8) -> Engine:
 def reading(engine: Engine) -> Engine:
     """The same database and pool, for transactions that only read: they take no lock, and the database refuses a write."""
     return engine.execution_options(read_only=True, postgresql_readonly=engine.dialect.name == "postgresql")
+
+
+class Reads:
+    """Single statements that only read, given to the driver as they are.
+
+    For the reads before every decision, where building a statement and a transaction around it would cost several times what the database
+    does. Each statement is a transaction of its own: it sees all that was committed before it, and none stays open behind it. Threads may
+    share one of these; a connection serves one of them at a time. A connection that was lost is replaced, and the statement repeated.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._error: type[Exception] = engine.dialect.loaded_dbapi.Error
+        self.mark = "%s" if engine.dialect.name == "postgresql" else "?"
+        # A list's append and pop are atomic. Those who close it later must not hold this object itself, or it would never be freed.
+        idle: list[Any] = []
+        self._idle = idle
+        weakref.finalize(self, _close_all, idle)
+        event.listen(engine, "engine_disposed", lambda _engine: _close_all(idle))
+
+    def rows(self, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        """All rows of one statement, whose placeholder is :attr:`mark`. Errors are the driver's."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return self._run(self._connect(), statement, values)
+        try:
+            return self._run(connection, statement, values)
+        except Exception as error:
+            if not self._lost(error, connection):
+                raise
+            _close_all(self._idle)  # they lead to the same server, which is gone or was started anew
+        return self._run(self._connect(), statement, values)
+
+    def _run(self, connection: Any, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        try:
+            with contextlib.closing(connection.cursor()) as cursor:
+                cursor.execute(statement, values)
+                rows: list[tuple[Any, ...]] = cursor.fetchall()
+        except BaseException as error:
+            if isinstance(error, self._error) and not self._lost(error, connection):
+                self._idle.append(connection)
+            else:
+                _close_all([connection])
+            raise
+        self._idle.append(connection)
+        return rows
+
+    def _lost(self, error: Exception, connection: Any) -> bool:
+        return isinstance(error, self._error) and self._engine.dialect.is_disconnect(error, connection, None)  # type: ignore[arg-type]
+
+    def _connect(self) -> Any:
+        borrowed = self._engine.raw_connection()
+        connection: Any = borrowed.driver_connection
+        borrowed.detach()  # ours from now on: the pool neither resets nor hands it out
+        if self._engine.dialect.name == "postgresql":
+            connection.autocommit = True
+            connection.execute("SET default_transaction_read_only TO on")
+        else:
+            connection.execute("PRAGMA query_only=ON")
+        return connection
+
+
+def _close_all(connections: list[Any]) -> None:
+    while connections:
+        with contextlib.suppress(Exception):
+            connections.pop().close()
 
 
 def _sqlite(url: URL, pool_size: int) -> Engine:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine, Select, bindparam, func, select, tuple_
 from sqlalchemy import Row as SqlRow
 
-from feature_store.database import reading
+from feature_store.database import Reads, reading
 from feature_store.times import Millis
 from governance.ledger.errors import CursorInvalid
 from governance.ledger.opened import check, decompress, read_groups
@@ -148,13 +148,7 @@ class DecisionReader:
         self._engine = reading(engine)
         # A single statement needs no transaction around it: on PostgreSQL that is one round trip instead of three.
         self._single = engine.execution_options(isolation_level="AUTOCOMMIT") if engine.dialect.name == "postgresql" else self._engine
-
-        self._mark = "%s" if engine.dialect.name == "postgresql" else "?"
-
-    @lru_cache(maxsize=16)  # noqa: B019 - a reader lives as long as its process
-    def _recall(self, types: int) -> str:
-        order = _RECALL_ORDER.format(self._mark, ", ".join([self._mark] * types)) if types else ""
-        return _RECALL.format(self._mark) + order
+        self._reads = Reads(engine)
 
     def lookup(self, principal: str, idempotency_key: str) -> Answered | None:
         """What was answered under a key; ``None`` when nothing was."""
@@ -167,13 +161,12 @@ class DecisionReader:
     ) -> tuple[Answered | None, int | None]:
         """What was answered under a key, and the highest version of the order that was decided for any of these types.
 
-        The read before every decision: one statement, written for the driver, because building it would cost more than running it.
+        The read before every decision, so it goes straight to the driver.
         """
         asked = (principal, idempotency_key) if order_id is None else (principal, idempotency_key, order_id, *types)
-        with self._single.connect() as connection:
-            rows = connection.exec_driver_sql(self._recall(0 if order_id is None else len(types)), asked).fetchall()
+        statement = _recall(self._reads.mark, 0 if order_id is None else len(types))
         answered, latest = None, None
-        for record_id, fingerprint, response, version in rows:
+        for record_id, fingerprint, response, version in self._reads.rows(statement, asked):
             if record_id is None:
                 latest = version
             else:
@@ -253,6 +246,12 @@ _RECORD = (
     records.c.signature,
     records.c.seq,
 )
+
+
+@lru_cache(maxsize=32)
+def _recall(mark: str, types: int) -> str:
+    order = _RECALL_ORDER.format(mark, ", ".join([mark] * types)) if types else ""
+    return _RECALL.format(mark) + order
 
 
 def _whole() -> Select[Any]:
