@@ -66,7 +66,7 @@ def measure(settings: Settings, bodies: list[dict[str, Any]], seconds: float) ->
     keys = entity_keys(order, KIND)
     states = store.read(keys)
     snapshot = build_snapshot(KIND, order, states, now())
-    row = np.ascontiguousarray(artifact.vector(snapshot.names, snapshot.values))
+    row = np.ascontiguousarray(force.models[KIND].row(snapshot))
     policy = force.policies[KIND]
     inputs = Inputs(KIND, Stage.LIVE, now(), order=order, snapshot=snapshot)
 

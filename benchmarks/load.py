@@ -84,9 +84,9 @@ def requests_from(bodies: list[dict[str, object]], path: str, key: str, run: str
     """Requests over the given order bodies in turn; every one is a new order with a new Idempotency-Key."""
     split = []
     for body in bodies:
-        order = dict(body["order"])  # type: ignore[call-overload]
-        order["order_id"] = "@@"
-        before, after = json.dumps({**body, "order": order}).encode().split(b'"@@"', 1)
+        order = body.get("order")
+        marked = {**body, "order": {**order, "order_id": "@@"}} if isinstance(order, dict) else {**body, "order_id": "@@"}
+        before, after = json.dumps(marked).encode().split(b'"@@"', 1)
         split.append((before, after))
     head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n".encode()
 

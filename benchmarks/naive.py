@@ -1,7 +1,7 @@
 """The naive peer: what a good team writes in a week. FastAPI, a cached shap.TreeExplainer, one ORM commit per request.
 
-It answers the same orders with the same LightGBM model. It does less than Ordinance: its features lie ready in one row per customer (ours are
-computed from histories), it checks no policy, keeps no idempotency key, seals no record, signs no receipt.
+It answers the same requests with the same LightGBM model. It does less than Ordinance: the features of an order lie ready in one row per customer
+(ours are computed from histories), it checks no policy, keeps no idempotency key, seals no record, signs no receipt.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class Decision(Base):
 
 
 class Body(BaseModel):
-    order: dict[str, Any]
+    order: dict[str, Any] | None = None
+    row: dict[str, float] | None = None
+    order_id: str | None = None
 
 
 def create(model: Path, url: str) -> FastAPI:
@@ -67,7 +69,7 @@ def create(model: Path, url: str) -> FastAPI:
     booster = lightgbm.Booster(model_str=model.read_text())
     explainer = shap.TreeExplainer(booster)
     names = booster.feature_name()
-    usual = np.zeros(len(names))
+    usual = [0.0] * len(names)
     app = FastAPI()
 
     @contextmanager
@@ -78,17 +80,21 @@ def create(model: Path, url: str) -> FastAPI:
 
     @app.post("/decide")
     def decide(body: Body) -> dict[str, Any]:
-        order = body.order
         with session() as db:
-            row = db.get(CustomerFeatures, order["customer"]["customer_id"])
-            x = np.asarray(row.values if row else usual, dtype=float)[None, :]
+            if body.row is not None:
+                values = [body.row[name] for name in names]
+            else:
+                assert body.order is not None
+                row = db.get(CustomerFeatures, body.order["customer"]["customer_id"])
+                values = row.values if row else usual
+            x = np.asarray(values, dtype=float)[None, :]
             probability = float(np.asarray(booster.predict(x, num_threads=1))[0])
             contributions = np.asarray(explainer.shap_values(x))[0]
             outcome = "HOLD" if probability > 0.5 else "ACCEPT"
             why = dict(zip(names, map(float, contributions), strict=True))
             decision = Decision(
                 id=str(uuid.uuid4()),
-                order_id=order["order_id"],
+                order_id=body.order["order_id"] if body.order else str(body.order_id),
                 decided_at=datetime.now(UTC),
                 outcome=outcome,
                 probability=probability,

@@ -17,13 +17,20 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import orjson
+
+from benchmarks import reference
 from benchmarks.layers import oms_key
 from benchmarks.postgres import BinariesMissing, throwaway
 from benchmarks.processes import free_port, running
+from governance.promotion import current
+from models.artifact import MODEL_FILE, artifact_folder, load_artifact
+from serving.settings import Settings
+from serving.wiring import wire_base
 
 ORDINANCE = str(Path(sys.executable).with_name("ordinance"))
 CONNECTIONS = (1, 8, 32)
@@ -74,10 +81,10 @@ def ordinance(bench: Bench, database: str | None) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def naive(bench: Bench, database: str) -> Iterator[int]:
-    """The naive peer with our acceptance model and, ready in one row a customer, the features that we compute."""
+def naive(bench: Bench, name: str, model: Path, features: Path, database: str | None) -> Iterator[int]:
+    """The naive peer with one of our models and, ready in one row a customer, the features that we compute."""
     port = free_port()
-    model, features = artifacts(bench)
+    own = database.replace("/ordinance?", "/naive?") if database else f"sqlite:///{bench.scratch / f'naive-{name}.db'}"
     command = [
         sys.executable,
         "-m",
@@ -85,7 +92,7 @@ def naive(bench: Bench, database: str) -> Iterator[int]:
         "--model",
         str(model),
         "--database",
-        database,
+        own,
         "--port",
         str(port),
         "--features",
@@ -95,16 +102,9 @@ def naive(bench: Bench, database: str) -> Iterator[int]:
         yield port
 
 
-def artifacts(bench: Bench) -> tuple[Path, Path]:
+def artifacts(bench: Bench, database: str | None) -> tuple[Path, Path]:
     """The acceptance champion's LightGBM text, and a file with a feature row for each customer of the bodies."""
-    import orjson
-
-    from governance.promotion import current
-    from models.artifact import MODEL_FILE, artifact_folder, load_artifact
-    from serving.settings import Settings
-    from serving.wiring import wire_base
-
-    base = wire_base(Settings(home=bench.home))
+    base = wire_base(Settings(home=bench.home, database_url=database))
     digest = current(base.engine, base.signer.verifier).champions["acceptance"].model.digest
     folder = artifact_folder(base.home.models, digest)
     usual = [0.0 if card.usual is None else float(card.usual) for card in load_artifact(folder, digest).features]
@@ -116,29 +116,37 @@ def artifacts(bench: Bench) -> tuple[Path, Path]:
 
 
 def endpoints(bench: Bench, database: str | None) -> list[str]:
-    """Every endpoint at every number of connections, and the naive peer in turn with acceptance."""
-    peer_database = database.replace("/ordinance?", "/naive?") if database else f"sqlite:///{bench.scratch / 'naive.db'}"
-    rows = []
-    with ordinance(bench, database) as ours, naive(bench, peer_database) as peer:
-        bench.drive(ours, ENDPOINTS["acceptance"], 8)  # both warm
-        bench.drive(peer, "/decide", 8)
-        for name, path in ENDPOINTS.items():
-            rounds = {connections: [] for connections in CONNECTIONS}
-            against: dict[int, list[dict[str, Any]]] = {connections: [] for connections in CONNECTIONS}
-            for _ in range(bench.rounds):
-                for connections in CONNECTIONS:
-                    rounds[connections].append(bench.drive(ours, path, connections))
-                    if name == "acceptance":
-                        against[connections].append(bench.drive(peer, "/decide", connections))
-            rows.append(f"| {name} | " + " | ".join(cell(found) for found in rounds.values()) + " |")
-            if name == "acceptance":
-                rows.append("| naive peer, acceptance | " + " | ".join(cell(found) for found in against.values()) + " |")
-                rows.append(
-                    "| **ratio of throughput** (median of rounds) | "
-                    + " | ".join(_ratio(rounds[c], against[c]) for c in CONNECTIONS)
-                    + " |"
-                )
+    """Every endpoint at every number of connections; the naive peer in turn with the two that it can answer."""
+    reference_model = reference.publish(Settings(home=bench.home, database_url=database))
+    rows_asked = bench.scratch / "rows.jsonl"
+    reference.write_bodies(rows_asked)
+    model, features = artifacts(bench, database)
+    with ordinance(bench, database) as ours:
+        with naive(bench, "reference", reference_model, features, database) as peer:
+            rows = _beside(replace(bench, bodies=rows_asked), ours, peer, "reference model", f"/v1/decisions/{reference.NAME}")
+        with naive(bench, "acceptance", model, features, database) as peer:
+            rows += _beside(bench, ours, peer, "acceptance", ENDPOINTS["acceptance"])
+        for name in ("fraud", "split-order", "orders/decide"):
+            found = {c: [bench.drive(ours, ENDPOINTS[name], c) for _ in range(bench.rounds)] for c in CONNECTIONS}
+            rows.append(f"| {name} | " + " | ".join(cell(one) for one in found.values()) + " |")
     return rows
+
+
+def _beside(bench: Bench, ours: int, peer: int, name: str, path: str) -> list[str]:
+    """One endpoint of ours and the naive peer with the same model, round by round in turn."""
+    bench.drive(ours, path, 8)  # both warm
+    bench.drive(peer, "/decide", 8)
+    mine: dict[int, list[dict[str, Any]]] = {connections: [] for connections in CONNECTIONS}
+    theirs: dict[int, list[dict[str, Any]]] = {connections: [] for connections in CONNECTIONS}
+    for _ in range(bench.rounds):
+        for connections in CONNECTIONS:
+            mine[connections].append(bench.drive(ours, path, connections))
+            theirs[connections].append(bench.drive(peer, "/decide", connections))
+    return [
+        f"| {name} | " + " | ".join(cell(found) for found in mine.values()) + " |",
+        "| naive peer, same model | " + " | ".join(cell(found) for found in theirs.values()) + " |",
+        f"| **throughput, {name} ÷ naive** | " + " | ".join(_ratio(mine[c], theirs[c]) for c in CONNECTIONS) + " |",
+    ]
 
 
 def _ratio(ours: list[dict[str, Any]], peers: list[dict[str, Any]]) -> str:
@@ -161,7 +169,7 @@ def layers(bench: Bench, database: str | None) -> list[str]:
         str(bench.seconds),
     ]
     command += ["--database", database] if database else []
-    figures = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    figures = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     rows = [f"| {name} | {rps:.0f} |" for name, rps in figures.items()]
     port = free_port()
     with running([*command, "--serve", str(port)], port, "/readyz", log=bench.scratch / "uvicorn.log"):
