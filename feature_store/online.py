@@ -20,6 +20,15 @@ from feature_store.tables import entity_states, events
 from feature_store.times import now
 
 _CHUNK = 500
+
+_SHARED = frozenset({Entity.SKU, Entity.SUPPLIER, Entity.REGION, Entity.NETWORK})
+"""Entities that many orders name; between two of their events the same bytes are read again and again."""
+
+_KEPT = 20_000
+"""Decoded states that are kept at most: a shop's SKUs, its suppliers, its regions."""
+
+_NAMED: Mapping[str, Entity] = {entity.value: entity for entity in Entity}
+
 _EMPTY = EntityState().to_bytes()
 
 
@@ -37,9 +46,12 @@ class OnlineStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._reading = reading(engine)
+        self._kept: dict[EntityKey, EntityState] = {}
 
     def read(self, keys: Sequence[EntityKey]) -> dict[EntityKey, EntityState]:
         """Read the states of entities in one round trip; those never seen are left out.
+
+        A state whose bytes have not changed may be the one that was returned before, with all that was derived from it: do not change it.
 
         Raises:
             StateCorrupt: a stored state cannot be read.
@@ -47,7 +59,19 @@ class OnlineStore:
         if not keys:
             return {}
         with self._reading.connect() as connection:
-            return _fetch(connection, keys)
+            rows = _rows(connection, keys)
+        return {key: self._decoded(key, raw) if key.entity in _SHARED else EntityState.from_bytes(raw) for key, raw in rows}
+
+    def _decoded(self, key: EntityKey, raw: bytes) -> EntityState:
+        """The state in these bytes, decoded once: comparing the bytes costs a hundredth of decoding them."""
+        kept = self._kept.get(key)
+        if kept is not None and kept.was(raw):
+            return kept
+        state = EntityState.from_bytes(raw)
+        if kept is None and len(self._kept) >= _KEPT:
+            self._kept.clear()  # rare, and soon filled again
+        self._kept[key] = state
+        return state
 
     def ingest(self, batch: Iterable[Event]) -> IngestResult:
         """Take events in, once each; all of them are durable and count in the next read, or none is.
@@ -95,7 +119,9 @@ class OnlineStore:
             suffix = " ORDER BY entity, key FOR UPDATE"
         states: dict[EntityKey, EntityState] = {}
         for chunk in _chunks(keys):
-            states |= _fetch(connection, chunk, suffix)
+            states |= {
+                key: EntityState.from_bytes(raw) for key, raw in _rows(connection, chunk, suffix)
+            }  # to be changed: none that is kept
         return states
 
     def _write(self, connection: Connection, states: Mapping[EntityKey, EntityState]) -> None:
@@ -119,14 +145,14 @@ def _select(shape: tuple[tuple[Entity, int], ...], mark: str, suffix: str) -> st
     return f"SELECT entity, key, state FROM entity_states WHERE {' OR '.join(parts)}{suffix}"  # noqa: S608 - entities are our own words
 
 
-def _fetch(connection: Connection, keys: Iterable[EntityKey], suffix: str = "") -> dict[EntityKey, EntityState]:
+def _rows(connection: Connection, keys: Iterable[EntityKey], suffix: str = "") -> list[tuple[EntityKey, bytes]]:
     by_entity: dict[Entity, list[str]] = {}
     for entity, key in keys:
         by_entity.setdefault(entity, []).append(key)
     mark = "%s" if connection.dialect.name == "postgresql" else "?"
     statement = _select(tuple((entity, len(named)) for entity, named in by_entity.items()), mark, suffix)
     rows = connection.exec_driver_sql(statement, tuple(key for named in by_entity.values() for key in named))
-    return {EntityKey(Entity(entity), key): EntityState.from_bytes(state) for entity, key, state in rows}
+    return [(EntityKey(_NAMED[entity], key), state) for entity, key, state in rows]
 
 
 def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -212,20 +212,30 @@ class EntityState:
         self._packed: dict[str, _Section] = {}
         self._body = b""
 
+    def was(self, raw: bytes) -> bool:
+        """Whether it was read from just these bytes."""
+        return self._body == raw
+
     def series(self, name: str) -> Series | None:
         """The series of that name, ``None`` when nothing ever entered it."""
         found = self._series.get(name)
-        if found is None and name in self._packed:
-            section = self._packed.pop(name)
+        if found is None and self._packed:
+            section = self._packed.get(name)
+            if section is None:  # nothing of that name, or another thread has just decoded it
+                return self._series.get(name)
             found = self._series[name] = Series.unpack(self._body, section.offset, section.items)
+            self._packed.pop(name, None)
         return found
 
     def tally(self, name: str) -> Tally | None:
         """The tally of that name, ``None`` when nothing ever entered it."""
         found = self._tallies.get(name)
-        if found is None and name in self._packed:
-            section = self._packed.pop(name)
+        if found is None and self._packed:
+            section = self._packed.get(name)
+            if section is None:
+                return self._tallies.get(name)
             found = self._tallies[name] = Tally.unpack(self._body, section.offset, section.items, section.newest or 0)
+            self._packed.pop(name, None)
         return found
 
     def group(self, name: str, as_of: Millis) -> dict[str, Facts]:
