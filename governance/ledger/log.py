@@ -75,6 +75,7 @@ class Recorder:
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._waiting: deque[_Waiting] = deque()
+        self._waking: set[asyncio.AbstractEventLoop] = set()
         self._changed = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
@@ -102,7 +103,17 @@ class Recorder:
                 future.set_exception(settled)
 
         self._enqueue(_Waiting(tuple(rows), tell, loop))
+        if loop not in self._waking:
+            # The recorder is woken when the loop comes round: requests that are decided in one round share a commit. Its answers could not
+            # be sent earlier, and with a commit for each the two threads would wrestle for the interpreter after every decision.
+            self._waking.add(loop)
+            loop.call_soon(self._wake, loop)
         return await future
+
+    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._waking.discard(loop)
+        with self._changed:
+            self._changed.notify()
 
     def commit_blocking(self, rows: Sequence[Row], timeout_s: float | None = None) -> Committed:
         """As :meth:`commit`, for callers without an event loop.
@@ -118,6 +129,8 @@ class Recorder:
                 future.set_result(settled)
 
         self._enqueue(_Waiting(tuple(rows), tell))
+        with self._changed:
+            self._changed.notify()
         try:
             settled = future.result(timeout_s)
         except TimeoutError as error:
@@ -147,7 +160,6 @@ class Recorder:
             if len(self._waiting) >= self._max_waiting:
                 raise NotDurable(f"{self._max_waiting} requests wait for the database already")
             self._waiting.append(waiting)
-            self._changed.notify()
 
     def _run(self) -> None:
         while batch := self._take():
