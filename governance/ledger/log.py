@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Engine, select, tuple_
 
 from feature_store.database import reading
+from governance.ledger.compression import decompress
 from governance.ledger.errors import KeyReused, LedgerError, NotDurable
-from governance.ledger.opened import decompress
 from governance.ledger.rows import DecisionRow, RecordRow, Row, statements
 from governance.ledger.tables import decisions, records
 from governance.ledger.writer import Writer

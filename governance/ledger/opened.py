@@ -9,17 +9,14 @@ from typing import Any
 
 import numpy as np
 import orjson
-import zstandard
 from numpy.typing import NDArray
 
 from governance.ledger import merkle
 from governance.ledger.canonical import canonical, read
+from governance.ledger.compression import decompress
 from governance.ledger.errors import ReceiptInvalid, RecordCorrupt, RecordInvalid
 from governance.ledger.receipt import detach
 from governance.ledger.record import GROUPS, commitment_root
-
-MAX_PLAIN = 64 * 2**20
-"""A body or response larger than this was not written by us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +45,6 @@ def read_seeds(stored: bytes) -> Seeds:
         return Seeds(_base64url(value["rest"]), by_group, tuple(subjects))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordCorrupt("the seeds of a record cannot be read") from error
-
-
-def decompress(stored: bytes) -> bytes:
-    """Undo :func:`governance.ledger.record.compress`.
-
-    Raises:
-        RecordCorrupt: the bytes are damaged.
-    """
-    try:
-        if zstandard.frame_content_size(stored) > MAX_PLAIN:
-            raise RecordCorrupt("a stored text claims to be larger than any that is written")
-        return zstandard.ZstdDecompressor().decompress(stored, max_output_size=MAX_PLAIN, allow_extra_data=False)
-    except zstandard.ZstdError as error:
-        raise RecordCorrupt("a stored text cannot be decompressed") from error
 
 
 def read_groups(body: bytes, response: bytes | None = None) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hmac
 import os
 import re
-import threading
 from binascii import b2a_base64
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -21,12 +20,12 @@ from typing import Final
 
 import numpy as np
 import orjson
-import zstandard
 from numpy.typing import NDArray
 
 from feature_store.times import Millis, format_time
 from governance.ledger import merkle
 from governance.ledger.canonical import canonical
+from governance.ledger.compression import compress
 from governance.ledger.errors import RecordInvalid
 from governance.ledger.ids import new_record_id
 from governance.ledger.receipt import Receipt, Signer
@@ -282,17 +281,6 @@ class _Seeds:
             name: {"seed": _base64url(self._seeds[name]).decode(), "groups": list(groups)} for name, groups in self._subjects.items()
         }
         return orjson.dumps({"rest": _base64url(self._rest).decode(), "subjects": subjects})
-
-
-_local = threading.local()
-
-
-def compress(data: bytes) -> bytes:
-    """zstd, level 3."""
-    compressor: zstandard.ZstdCompressor | None = getattr(_local, "compressor", None)
-    if compressor is None:  # a compressor must not be shared by threads
-        compressor = _local.compressor = zstandard.ZstdCompressor(level=3)
-    return compressor.compress(data)
 
 
 def _base64url(data: bytes) -> bytes:

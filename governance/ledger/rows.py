@@ -11,7 +11,8 @@ from sqlalchemy import BigInteger, Float, Integer, LargeBinary, Table
 from sqlalchemy.types import TypeEngine
 
 from feature_store.times import Millis
-from governance.ledger.record import Sealed, compress
+from governance.ledger.compression import compress
+from governance.ledger.record import Sealed
 from governance.ledger.tables import decisions, records
 
 _SQLITE_ROWS = 256

@@ -16,8 +16,9 @@ from sqlalchemy import Row as SqlRow
 
 from feature_store.database import Reads, reading
 from feature_store.times import Millis
+from governance.ledger.compression import decompress
 from governance.ledger.errors import CursorInvalid
-from governance.ledger.opened import check, decompress, read_groups
+from governance.ledger.opened import check, read_groups
 from governance.ledger.receipt import Receipt
 from governance.ledger.rows import pack, unpack
 from governance.ledger.tables import decisions, records

@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from governance.ledger import merkle
+from governance.ledger.compression import decompress
 from governance.ledger.errors import RecordCorrupt, RecordInvalid
 from governance.ledger.ids import RecordIds, new_record_id
-from governance.ledger.opened import check, decompress, numbers, read_groups, read_seeds
+from governance.ledger.opened import check, numbers, read_groups, read_seeds
 from governance.ledger.receipt import Signer, attach, verify
 from governance.ledger.record import CUSTOMER_GROUPS, GROUPS, MAX_ENTRY, Draft, Kind, Numbers, about_customer, disclosure, seal
 
