@@ -6,10 +6,12 @@ currency. Unknown fields are refused; a sender's own fields go into ``attributes
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic_core import PydanticCustomError
 
 from feature_store.times import Millis, format_time, parse_time
 
@@ -17,7 +19,12 @@ MICRO = 1_000_000
 """Money is computed in millionths of the currency's unit: whole numbers, so sums and comparisons are exact."""
 
 
+_PLAIN = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,20})?")
+
+
 def _read_time(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("a time is an RFC 3339 text such as 2026-11-11T00:00:03.120Z")
     return parse_time(value) if isinstance(value, str) else value
 
 
@@ -28,6 +35,12 @@ Moment = Annotated[
     Field(json_schema_extra={"format": "date-time", "examples": ["2026-11-11T00:00:03.120Z"]}),
 ]
 """RFC 3339 on the wire, :data:`~feature_store.times.Millis` inside."""
+
+
+def _plain_text(value: object) -> object:
+    if isinstance(value, str) and _PLAIN.fullmatch(value) is None:  # Decimal reads underscores, blanks and the digits of every script
+        raise ValueError("an amount is a plain decimal number such as 129.99")
+    return value
 
 
 def _plain_decimal(value: Decimal) -> Decimal:
@@ -41,10 +54,17 @@ def _plain_decimal(value: Decimal) -> Decimal:
     return value
 
 
-Amount = Annotated[Decimal, AfterValidator(_plain_decimal), PlainSerializer(lambda d: format(d, "f"), return_type=str)]
+Amount = Annotated[
+    Decimal, BeforeValidator(_plain_text), AfterValidator(_plain_decimal), PlainSerializer(lambda d: format(d, "f"), return_type=str)
+]
 Identifier = Annotated[str, Field(min_length=1, max_length=128)]
 Text = Annotated[str, Field(min_length=1, max_length=256)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+
+
+def _misplaced(at: tuple[str | int, ...], msg: str) -> PydanticCustomError:
+    """What is wrong between the parts of a value; ``at`` is the place below it, for whoever tells the sender."""
+    return PydanticCustomError("misplaced", "{msg}", {"at": at, "msg": msg})
 
 
 class Strict(BaseModel):
@@ -111,7 +131,7 @@ class Line(Strict):
 
     line_id: Identifier
     sku: Identifier
-    qty: Annotated[int, Field(ge=1, le=1_000_000)]
+    qty: Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
     unit_price: Money
     weight_g: Annotated[float, Field(ge=0, le=1e8, allow_inf_nan=False)] | None = None
     volume_cm3: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
@@ -132,7 +152,7 @@ class Order(Strict):
     """The OMS's order at one version."""
 
     order_id: Identifier
-    order_version: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    order_version: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 1
     placed_at: Moment
     channel: Text | None = None
     currency: Currency
@@ -149,12 +169,13 @@ class Order(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Order:
         seen: set[str] = set()
-        for line in self.lines:
+        for index, line in enumerate(self.lines):
             if line.line_id in seen:
-                raise ValueError(f"line_id {line.line_id!r} occurs twice")
+                raise _misplaced(("lines", index, "line_id"), f"line_id {line.line_id!r} occurs twice")
             seen.add(line.line_id)
             if line.unit_price.currency != self.currency:
-                raise ValueError(f"line {line.line_id!r} is priced in {line.unit_price.currency}, the order in {self.currency}")
+                place = ("lines", index, "unit_price", "currency")
+                raise _misplaced(place, f"line {line.line_id!r} is priced in {line.unit_price.currency}, the order in {self.currency}")
         return self
 
     @property

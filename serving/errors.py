@@ -140,15 +140,33 @@ def unavailable(kind: ProblemKind, detail: str, retry_after_s: float) -> Problem
 
 def validation_problem(error: ValidationError) -> Problem:
     """Pydantic's findings, each with its place and a sentence."""
-    errors = []
-    for found in error.errors(include_url=False, include_context=False, include_input=False):
-        msg = found["msg"]
-        if found["type"] == "extra_forbidden":
-            msg = "unknown field; a sender's own fields go into attributes"
-        elif found["type"] == "missing":
-            msg = "required"
-        errors.append(fault(found["loc"], msg.removeprefix("Value error, ")))
-    return invalid(errors)
+    found = error.errors(include_url=False, include_input=False)
+    places = [tuple(one["loc"]) for one in found]
+    return invalid([fault(_place(one), _sentence(one)) for one in found if not _follows(one, places)])
+
+
+def _place(found: Mapping[str, Any]) -> tuple[str | int, ...]:
+    """Where; a check between the parts of a value names the part."""
+    return (*found["loc"], *found.get("ctx", {}).get("at", ()))
+
+
+def _sentence(found: Mapping[str, Any]) -> str:
+    match found["type"]:
+        case "extra_forbidden":
+            return "unknown field; a sender's own fields go into attributes"
+        case "missing":
+            return "required"
+        case "too_short":
+            return f"at least {found['ctx']['min_length']} required"
+    return str(found["msg"]).removeprefix("Value error, ")
+
+
+def _follows(found: Mapping[str, Any], places: Sequence[tuple[str | int, ...]]) -> bool:
+    """Whether a list is called too short only because an item in it was refused, which is told by itself."""
+    if found["type"] != "too_short":
+        return False
+    depth = len(found["loc"])
+    return any(len(place) > depth and place[:depth] == found["loc"] for place in places)
 
 
 def problem_for(error: Exception) -> Problem:

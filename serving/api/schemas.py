@@ -29,7 +29,7 @@ class DecideBody(Strict):
     """What every decision request may say about how it is to be answered."""
 
     mode: Literal["live", "dry_run"] = "live"
-    deadline_ms: Annotated[int, Field(ge=1, le=60_000)] | None = Field(default=None, examples=[200])
+    deadline_ms: Annotated[int, Field(ge=1, le=60_000, strict=True)] | None = Field(default=None, examples=[200])
     fallback: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(default=None, examples=["hold"])
     oms_choice: OmsChoice | None = None
 
