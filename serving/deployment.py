@@ -32,7 +32,7 @@ class DecisionReplica:
     def __init__(self, settings: dict[str, Any]) -> None:
         from serving.wiring import wire_decisions
 
-        self._wired = wire_decisions(Settings(**settings))
+        self._wired = wire_decisions(Settings(**settings), echoes=False)  # Serve puts X-Request-Id on every answer
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The application that Ray Serve calls for each request."""

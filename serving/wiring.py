@@ -126,8 +126,8 @@ class WiredDecisions:
             raise RuntimeError("the recorder's thread has ended")
 
 
-def wire_decisions(settings: Settings) -> WiredDecisions:
-    """Everything that decides, loaded and warm."""
+def wire_decisions(settings: Settings, *, echoes: bool = True) -> WiredDecisions:
+    """Everything that decides, loaded and warm; ``echoes`` as :class:`serving.api.decisions.DecisionsApp` has it."""
     base = wire_base(settings)
     engine = base.engine
     require_current(engine)
@@ -150,7 +150,8 @@ def wire_decisions(settings: Settings) -> WiredDecisions:
     answerer = Answerer(edges)
     with ThreadPoolExecutor(1) as apart:  # this thread may run an event loop already
         apart.submit(asyncio.run, _rehearse(answerer, force)).result()
-    return WiredDecisions(DecisionsApp(answerer, Lookups(reader, run), access, force), answerer, force, recorder)
+    app = DecisionsApp(answerer, Lookups(reader, run), access, force, echoes=echoes)
+    return WiredDecisions(app, answerer, force, recorder)
 
 
 async def _rehearse(answerer: Answerer, force: ForceKeeper) -> None:

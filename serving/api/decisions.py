@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
@@ -66,13 +66,22 @@ class Call:
 
 
 class DecisionsApp:
-    """ASGI application for ``/v1/decisions`` and ``/v1/orders``."""
+    """ASGI application for ``/v1/decisions`` and ``/v1/orders``.
 
-    def __init__(self, answerer: Answerer, lookups: Lookups, keys: Keys, force: Callable[[], Force]) -> None:
+    Args:
+        answerer: decides.
+        lookups: shows what was decided.
+        keys: knows the callers.
+        force: models and policies, for readiness.
+        echoes: whether to send the caller's ``X-Request-Id`` back; ``False`` behind a server that does so itself.
+    """
+
+    def __init__(self, answerer: Answerer, lookups: Lookups, keys: Keys, force: Callable[[], Force], *, echoes: bool = True) -> None:
         self._answerer = answerer
         self._lookups = lookups
         self._keys = keys
         self._force = force
+        self._echoes = echoes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -88,7 +97,7 @@ class DecisionsApp:
         except Exception:
             log.exception("a request failed")
             reply = refuse(Problem(ProblemKind.INTERNAL, "The failure was logged. The same request may be sent again with the same key."))
-        await send_reply(send, reply, request_id)
+        await send_reply(send, reply, request_id if self._echoes else None)
 
     async def _serve(self, scope: Scope, receive: Receive, request_id: str | None, started: float) -> Reply:
         path = _path(scope)
@@ -160,12 +169,15 @@ class DecisionsApp:
         if isinstance(items, Problem):
             return refuse(items)
         gate = asyncio.Semaphore(BATCH_AT_ONCE)
+        told: list[dict[str, Any]] = [{}] * len(items)
 
-        async def one(item: Any) -> dict[str, Any]:
+        async def in_turn(places: Sequence[int]) -> None:
             async with gate:
-                return await self._item(call, decision_type, item)
+                for place in places:
+                    told[place] = await self._item(call, decision_type, items[place])
 
-        return Reply(200, to_bytes({"items": await asyncio.gather(*(one(item) for item in items))}))
+        await asyncio.gather(*(in_turn(places) for places in _by_key(items)))
+        return Reply(200, to_bytes({"items": told}))
 
     async def _item(self, call: Call, decision_type: str, item: Any) -> dict[str, Any]:
         """One item of a batch, answered as if it had come alone."""
@@ -203,6 +215,15 @@ def _batch_items(body: Mapping[str, Any]) -> list[Any] | Problem:
     if len(items) > MAX_BATCH:
         return invalid([fault(["items"], f"{len(items)} items; a batch has at most {MAX_BATCH}")])
     return items
+
+
+def _by_key(items: Sequence[Any]) -> Iterable[list[int]]:
+    """The places of the items, those with one idempotency key together: they would find each other in flight."""
+    places: dict[object, list[int]] = {}
+    for place, item in enumerate(items):
+        key = item.get("idempotency_key") if isinstance(item, dict) else None
+        places.setdefault(key if isinstance(key, str) else place, []).append(place)
+    return places.values()
 
 
 def _other_method(allowed: str) -> Reply:

@@ -143,6 +143,7 @@ def test_a_bad_request_is_told_where_and_leaves_nothing(
     assert refused.status_code == status
     problem = refused.json()
     assert refused.headers["content-type"] == "application/problem+json"
+    assert len(refused.headers.get_list("x-request-id")) == 1
     assert problem["status"] == status
     assert where is None or where in [error["loc"] for error in problem["errors"]]
     assert service.get("/v1/decisions", order_id=body["order"]["order_id"]).json()["items"] == []

@@ -165,11 +165,11 @@ class Service:
 
     def with_edges(self, **changes: Any) -> Service:
         edges = replace(self.edges, **changes)
-        return replace(self, edges=edges, app=self._app(edges))
+        return replace(self, edges=edges, app=self.made_app(edges))
 
-    def _app(self, edges: Edges) -> DecisionsApp:
+    def made_app(self, edges: Edges, *, echoes: bool = True) -> DecisionsApp:
         run = runner(self.engine, ThreadPoolExecutor(1))
-        return DecisionsApp(Answerer(edges), Lookups(self.reader, run), Access(self.engine), lambda: self.force)
+        return DecisionsApp(Answerer(edges), Lookups(self.reader, run), Access(self.engine), edges.force, echoes=echoes)
 
 
 def make_service(engine: Engine, force: Force) -> tuple[Service, Recorder]:

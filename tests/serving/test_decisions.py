@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -74,6 +75,30 @@ def test_an_invalid_payload_is_a_422_with_the_place(service: Any, body: Any, cha
     answer = service.decide("acceptance", made)
     assert (answer.status, kind(answer)) == (422, "invalid-request")
     assert loc in [error["loc"] for error in answer.json["errors"]]
+
+
+@pytest.mark.parametrize(
+    ("change", "errors"),
+    [
+        (
+            lambda lines: lines.append({**lines[0], "sku": "SKU-2"}),
+            [{"loc": ["order", "lines", 1, "line_id"], "msg": "line_id '1' occurs twice"}],
+        ),
+        (
+            lambda lines: lines[0].update(unit_price={"amount": "1.00", "currency": "USD"}),
+            [{"loc": ["order", "lines", 0, "unit_price", "currency"], "msg": "line '1' is priced in USD, the order in CNY"}],
+        ),
+        (
+            lambda lines: lines[0].update(qty=-1),
+            [{"loc": ["order", "lines", 0, "qty"], "msg": "Input should be greater than or equal to 1"}],
+        ),
+        (lambda lines: lines.clear(), [{"loc": ["order", "lines"], "msg": "at least 1 required"}]),
+    ],
+)
+def test_each_error_is_told_once_and_where_it_is(service: Any, body: Any, change: Any, errors: list[dict[str, Any]]) -> None:
+    made = body()
+    change(made["order"]["lines"])
+    assert service.decide("acceptance", made).json["errors"] == errors
 
 
 @pytest.mark.parametrize(
@@ -148,6 +173,8 @@ def test_the_caller_s_request_id_comes_back_and_is_kept(service: Any, body: Any)
     assert answer.headers["x-request-id"] == "req-7"
     assert service.reader.get(answer.json["decision_id"]).line.request_id == "req-7"
     assert service.decide("fraud", {}, headers={"x-request-id": "req-8"}).headers["x-request-id"] == "req-8"
+    behind = replace(service, app=service.made_app(service.edges, echoes=False))
+    assert "x-request-id" not in behind.decide("fraud", {}, headers={"x-request-id": "req-9"}).headers
 
 
 @pytest.mark.parametrize("header", [None, "Bearer", "Bearer wrong", "Basic abc", "bearer \x7f"])
@@ -207,10 +234,13 @@ def test_a_batch_answers_each_item_for_itself(service: Any, body: Any) -> None:
     items[2].pop("idempotency_key")
     items[3] = 7
     items.append({**items[0]})
+    items.append({**items[4], "idempotency_key": "k0"})
     answer = service.call("POST", "/v1/decisions/fraud/batch", json={"items": items})
     told = answer.json["items"]
-    assert [item["status"] for item in told] == [200, 422, 400, 422, 200, 200] or told[5]["status"] == 409
+    assert [item["status"] for item in told] == [200, 422, 400, 422, 200, 200, 422]
     assert told[0]["body"]["order_id"] == "SO-0"
+    assert told[5] == told[0]
+    assert told[6]["problem"]["type"].endswith("idempotency-key-reused")
     assert told[1]["problem"]["errors"][0]["loc"] == ["order", "lines", 0, "qty"]
     alone = service.decide("fraud", body(order_id="SO-0"), key="k0")
     assert alone.json == told[0]["body"]
