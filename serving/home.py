@@ -101,8 +101,12 @@ def open_home(folder: Path, *, demo: bool = True) -> Home:
 
 
 @contextmanager
-def exclusive(home: Home) -> Iterator[None]:
+def exclusive(home: Home, address: str = "") -> Iterator[None]:
     """Hold the home for one service; the lock goes with the process, however it ends.
+
+    Args:
+        home: the home.
+        address: where the service answers, for :func:`address_in_use`.
 
     Raises:
         HomeRefused: another service holds it.
@@ -113,12 +117,33 @@ def exclusive(home: Home) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+            holder = _lock_lines(descriptor)[0] or "unknown"
             raise HomeRefused(
                 f"The home {home.folder} is in use by another Ordinance (process {holder}). Stop that one, or name another home with --home."
             ) from error
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        os.write(descriptor, f"{os.getpid()}\n{address}\n".encode())
         yield
     finally:
         os.close(descriptor)
+
+
+def address_in_use(home: Home) -> str | None:
+    """Where the service that holds this home answers; ``None`` when none does."""
+    try:
+        descriptor = os.open(home.folder / "service.lock", os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _lock_lines(descriptor)[1] or None
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _lock_lines(descriptor: int) -> tuple[str, str]:
+    """Process and address that the holder of a lock wrote into it; empty where it did not get so far."""
+    process, _, address = os.read(descriptor, 512).decode(errors="replace").partition("\n")
+    return process.strip(), address.strip()

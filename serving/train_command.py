@@ -16,7 +16,7 @@ from feature_store.checks import Choices
 from governance import promotion
 from governance.access import Role
 from models.artifact import artifact_folder, load_artifact
-from serving.home import Home
+from serving.home import Home, address_in_use
 from serving.local_keys import local_key
 from serving.migrate import migrate
 from serving.settings import Settings
@@ -146,7 +146,7 @@ def report_lines(report: Mapping[str, Any], name: str, version: int) -> Iterator
 
 
 def _endpoint_lines(settings: Settings, home: Home, kind: str, digest: str) -> Iterator[str]:
-    url = f"http://{settings.host}:{settings.port}/v1/decisions/{kind}"
+    url = f"{address_in_use(home) or f'http://{settings.host}:{settings.port}'}/v1/decisions/{kind}"
     yield ""
     yield f"in service, without a second person (demo home): POST {url}"
     encoder = load_artifact(artifact_folder(home.models, digest), digest).encoder

@@ -44,7 +44,7 @@ def up(settings: Settings, *, empty: bool, say: Callable[[str], None]) -> None:
         HomeRefused: the home is in use, damaged or from a newer version.
     """
     home = open_home(settings.home_folder, demo=settings.demo)
-    with exclusive(home):
+    with exclusive(home, f"http://{settings.host}:{settings.port}"):
         environment.clear_leftovers(home)
         require_free_port(settings.host, settings.port)
         environment.prepare(settings, home)

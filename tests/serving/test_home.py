@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from serving.home import FORMAT, Home, HomeRefused, exclusive, open_home
+from serving.home import FORMAT, Home, HomeRefused, address_in_use, exclusive, open_home
 
 
 def test_a_missing_home_is_made_with_private_keys(tmp_path: Path) -> None:
@@ -62,6 +62,14 @@ def test_two_services_cannot_hold_one_home(tmp_path: Path) -> None:
         holder.communicate()
     with exclusive(home):  # a killed holder leaves nothing to clear
         assert (tmp_path / "service.lock").read_text().strip() == str(os.getpid())
+
+
+def test_the_address_of_the_service_that_holds_a_home_is_known_while_it_does(tmp_path: Path) -> None:
+    home = open_home(tmp_path / "home")
+    assert address_in_use(home) is None
+    with exclusive(home, "http://127.0.0.1:8123"):
+        assert address_in_use(home) == "http://127.0.0.1:8123"
+    assert address_in_use(home) is None
 
 
 def test_homes_have_folders_for_sockets_of_their_own(tmp_path: Path) -> None:
