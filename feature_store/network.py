@@ -142,7 +142,8 @@ class Network:
         return {(stock.node_id, stock.sku): stock.usable for stock in self.stock}
 
     @cached_property
-    def _lanes(self) -> Mapping[str, tuple[Rate, ...]]:
+    def by_region(self) -> Mapping[str, tuple[Rate, ...]]:
+        """The lanes that lead to each region from a known node, by (node id, service)."""
         by_region: dict[str, list[Rate]] = {}
         for rate in self.rates:
             if rate.node_id in self.node:
@@ -151,14 +152,22 @@ class Network:
 
     def lanes(self, region: str) -> tuple[Rate, ...]:
         """The lanes that lead to ``region`` from a known node, by (node id, service)."""
-        return self._lanes.get(region, ())
+        return self.by_region.get(region, ())
 
 
 def ages(nodes: Iterable[Node], stock: Iterable[Stock], rates: Iterable[Rate], as_of: Millis) -> dict[str, float]:
     """Seconds since the oldest fact of each part, for those parts that tell a time."""
     parts: dict[str, Iterable[Node | Stock | Rate]] = {"nodes": nodes, "stock": stock, "rates": rates}
-    told = {name: [item.as_of for item in items if item.as_of is not None] for name, items in parts.items()}
-    return {name: max(0.0, (as_of - min(times)) / 1000) for name, times in told.items() if times}
+    oldest = {name: _oldest(items) for name, items in parts.items()}
+    return {name: _age(at, as_of) for name, at in oldest.items() if at is not None}
+
+
+def _oldest(items: Iterable[Node | Stock | Rate]) -> Millis | None:
+    return min((item.as_of for item in items if item.as_of is not None), default=None)
+
+
+def _age(at: Millis, as_of: Millis) -> float:
+    return max(0.0, (as_of - at) / 1000)
 
 
 def next_cutoff(cutoff_hour: float, as_of: Millis) -> Millis:
@@ -185,8 +194,41 @@ def read_network(order: Order, states: Mapping[EntityKey, EntityState], as_of: M
     region = states.get(EntityKey(Entity.REGION, order.ship_to.region))
     nodes = network.derived("node", as_of, lambda told: _nodes(told, as_of)) if network else ()
     rates = region.derived("rate", as_of, lambda told: _rates(order.ship_to.region, told)) if region else ()
-    stock = tuple(_stock(order, states, as_of))
-    return Network(nodes, stock, rates, ages(nodes, stock, rates, as_of))
+    return _frame(order.ship_to.region, nodes, rates).holding(tuple(_stock(order, states, as_of)), as_of)
+
+
+class _Frame:
+    """Nodes and the rates of one region, with what follows from them alone: between two events every order to the region shares it."""
+
+    __slots__ = ("_cached", "_oldest", "nodes", "rates")
+
+    def __init__(self, nodes: tuple[Node, ...], rates: tuple[Rate, ...]) -> None:
+        bare = Network(nodes, (), rates)
+        self.nodes, self.rates = nodes, rates
+        self._cached = {"node": bare.node, "by_region": bare.by_region}
+        self._oldest = {"nodes": _oldest(nodes), "rates": _oldest(rates)}
+
+    def holding(self, stock: tuple[Stock, ...], as_of: Millis) -> Network:
+        """The network with the stock of an order."""
+        times = {"nodes": self._oldest["nodes"], "stock": _oldest(stock), "rates": self._oldest["rates"]}
+        network = Network(self.nodes, stock, self.rates, {name: _age(at, as_of) for name, at in times.items() if at is not None})
+        vars(network).update(self._cached)  # its cached properties, worked out already
+        return network
+
+
+_frames: dict[str, _Frame] = {}
+"""The newest frame of each region that the store knows."""
+
+
+def _frame(region: str, nodes: tuple[Node, ...], rates: tuple[Rate, ...]) -> _Frame:
+    kept = _frames.get(region)
+    # The states keep what they derive as long as it holds, so the same objects mean that nothing was told since.
+    if kept is not None and kept.nodes is nodes and kept.rates is rates:
+        return kept
+    frame = _Frame(nodes, rates)
+    if rates:  # a region that only a request names is not worth keeping
+        _frames[region] = frame
+    return frame
 
 
 def _nodes(told: Mapping[str, Facts], as_of: Millis) -> tuple[tuple[Node, ...], Millis]:

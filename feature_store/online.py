@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
-from feature_store.database import reading
+from feature_store.database import Reads
 from feature_store.entities import Entity, EntityKey
 from feature_store.events import Event
 from feature_store.folding import apply, touched
@@ -45,7 +45,7 @@ class OnlineStore:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._reading = reading(engine)
+        self._reads = Reads(engine)
         self._kept: dict[EntityKey, EntityState] = {}
 
     def read(self, keys: Sequence[EntityKey]) -> dict[EntityKey, EntityState]:
@@ -58,9 +58,12 @@ class OnlineStore:
         """
         if not keys:
             return {}
-        with self._reading.connect() as connection:
-            rows = _rows(connection, keys)
-        return {key: self._decoded(key, raw) if key.entity in _SHARED else EntityState.from_bytes(raw) for key, raw in rows}
+        statement, values = _selection(keys, self._reads.mark)
+        found = {}
+        for entity, name, raw in self._reads.rows(statement, values):
+            key = EntityKey(_NAMED[entity], name)
+            found[key] = self._decoded(key, raw) if key.entity in _SHARED else EntityState.from_bytes(raw)
+        return found
 
     def _decoded(self, key: EntityKey, raw: bytes) -> EntityState:
         """The state in these bytes, decoded once: comparing the bytes costs a hundredth of decoding them."""
@@ -119,9 +122,7 @@ class OnlineStore:
             suffix = " ORDER BY entity, key FOR UPDATE"
         states: dict[EntityKey, EntityState] = {}
         for chunk in _chunks(keys):
-            states |= {
-                key: EntityState.from_bytes(raw) for key, raw in _rows(connection, chunk, suffix)
-            }  # to be changed: none that is kept
+            states |= _fetch(connection, chunk, suffix)
         return states
 
     def _write(self, connection: Connection, states: Mapping[EntityKey, EntityState]) -> None:
@@ -145,14 +146,19 @@ def _select(shape: tuple[tuple[Entity, int], ...], mark: str, suffix: str) -> st
     return f"SELECT entity, key, state FROM entity_states WHERE {' OR '.join(parts)}{suffix}"  # noqa: S608 - entities are our own words
 
 
-def _rows(connection: Connection, keys: Iterable[EntityKey], suffix: str = "") -> list[tuple[EntityKey, bytes]]:
+def _selection(keys: Iterable[EntityKey], mark: str, suffix: str = "") -> tuple[str, tuple[str, ...]]:
+    """The statement that reads the states of these keys, and its values."""
     by_entity: dict[Entity, list[str]] = {}
     for entity, key in keys:
         by_entity.setdefault(entity, []).append(key)
-    mark = "%s" if connection.dialect.name == "postgresql" else "?"
     statement = _select(tuple((entity, len(named)) for entity, named in by_entity.items()), mark, suffix)
-    rows = connection.exec_driver_sql(statement, tuple(key for named in by_entity.values() for key in named))
-    return [(EntityKey(_NAMED[entity], key), state) for entity, key, state in rows]
+    return statement, tuple(key for named in by_entity.values() for key in named)
+
+
+def _fetch(connection: Connection, keys: Iterable[EntityKey], suffix: str) -> dict[EntityKey, EntityState]:
+    """States that are to be changed: decoded for the caller alone."""
+    rows = connection.exec_driver_sql(*_selection(keys, "%s" if connection.dialect.name == "postgresql" else "?", suffix))
+    return {EntityKey(_NAMED[entity], key): EntityState.from_bytes(raw) for entity, key, raw in rows}
 
 
 def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, insert, select
+from sqlalchemy import Engine, insert, select
 
+from feature_store.database import Reads
 from feature_store.entities import Entity, EntityKey
 from feature_store.events import Event, EventType
 from feature_store.folding import replay
@@ -44,17 +46,17 @@ def store(engine: Engine) -> OnlineStore:
 
 
 @pytest.fixture
-def statements(engine: Engine) -> Iterator[list[str]]:
-    """The queries sent, without the beginning and end of transactions."""
-    sent: list[str] = []
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Sequence[object]]]:
+    """The queries sent, with their values."""
+    noted: list[tuple[str, Sequence[object]]] = []
+    rows = Reads.rows
 
-    def note(_conn: object, _cursor: object, statement: str, *_: object) -> None:
-        if not statement.startswith(("BEGIN", "PRAGMA")):
-            sent.append(statement)
+    def note(reads: Reads, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        noted.append((statement, values))
+        return rows(reads, statement, values)
 
-    event.listen(engine, "before_cursor_execute", note)
-    yield sent
-    event.remove(engine, "before_cursor_execute", note)
+    monkeypatch.setattr(Reads, "rows", note)
+    return noted
 
 
 def test_what_was_ingested_counts_in_the_next_read(store: OnlineStore) -> None:
@@ -78,20 +80,31 @@ def test_the_same_event_counts_once(store: OnlineStore, engine: Engine) -> None:
         assert connection.execute(select(events.c.event_id).order_by(events.c.event_id)).scalars().all() == ["E-1", "E-2"]
 
 
-def test_a_read_is_one_round_trip(store: OnlineStore, statements: list[str]) -> None:
+def test_a_read_is_one_round_trip(store: OnlineStore, sent: list[tuple[str, Sequence[object]]]) -> None:
     store.ingest([placed(1)])
-    statements.clear()
+    sent.clear()
     assert len(store.read(KEYS)) == 4
-    assert len(statements) == 1
+    assert len(sent) == 1
 
 
-def test_a_read_uses_the_primary_key(sqlite_engine: Engine) -> None:
-    sent: list[tuple[str, tuple[str, ...]]] = []
-    event.listen(sqlite_engine, "before_cursor_execute", lambda _c, _d, statement, parameters, *_: sent.append((statement, parameters)))
+def test_a_state_is_decoded_anew_when_its_bytes_changed(store: OnlineStore) -> None:
+    key = EntityKey(Entity.SKU, "S-1")
+    store.ingest([Event("E-1", EventType.ORDER_PLACED, 1, 1, {"order_id": "O-1", "customer_id": "C-1", "amount": 1, "skus": (key.key,)})])
+    first = store.read([key])[key]
+    assert store.read([key])[key] is first
+    before = first.to_bytes()
+    store.ingest([Event("E-2", EventType.ORDER_PLACED, 2, 2, {"order_id": "O-2", "customer_id": "C-1", "amount": 1, "skus": (key.key,)})])
+    tally = store.read([key])[key].tally("orders")
+    assert tally is not None
+    assert tally.count == [2]
+    assert first.to_bytes() == before
+
+
+def test_a_read_uses_the_primary_key(sqlite_engine: Engine, sent: list[tuple[str, Sequence[object]]]) -> None:
     OnlineStore(sqlite_engine).read(KEYS)
-    statement, parameters = next(one for one in sent if one[0].startswith("SELECT"))
+    statement, parameters = sent[0]
     with sqlite_engine.connect() as connection:
-        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", tuple(parameters)).all()
     assert plan
     assert not [row for row in plan if "SCAN" in row[3]], "row values in a list would scan the whole table"
 
