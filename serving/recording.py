@@ -9,11 +9,13 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
+import orjson
 
 from feature_store.network import Network, Node, Rate, Stock
 from feature_store.snapshot import FeatureSnapshot
 from feature_store.times import Millis, format_time
 from governance.decision import Decision, Inputs, Models, Status
+from governance.ledger.canonical import canonical
 from governance.ledger.record import Draft, Kind, Numbers, about_customer
 from governance.ledger.rows import Facets
 from governance.policy import Policy
@@ -24,6 +26,12 @@ from serving.rendering import reason_json, tidy
 _NODE = attrgetter(*(field.name for field in fields(Node)))
 _STOCK = attrgetter(*(field.name for field in fields(Stock)))
 _RATE = attrgetter(*(field.name for field in fields(Rate)))
+
+_EXACT = 2.0**53
+"""Whole numbers below this are exact in canonical JSON, so they can be written without a fraction."""
+
+_FEATURE_CARDS: dict[str, orjson.Fragment] = {}
+"""The cards of a model's features as canonical JSON, by the digest of the model: half of a record's text, written once a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +155,24 @@ def _groups(context: Context, one: Made, policy: Policy, answer: bytes, describe
         groups["values"] = Numbers.of(decision.snapshot.values)
     if decision.explanation is not None:
         e = decision.explanation
-        groups["explanation"] = {"explainer": "path-dependent-shap", "link": e.link, "names": list(e.names), "features": list(described)}
+        groups["explanation"] = {
+            "explainer": "path-dependent-shap",
+            "link": e.link,
+            "names": list(e.names),
+            "features": _cards(decision, described),
+        }
         groups["scores"] = Numbers.of((e.base, e.margin))
         groups["contributions"] = Numbers.of(e.contributions)
     return groups
+
+
+def _cards(decision: Decision, described: Sequence[Mapping[str, Any]]) -> orjson.Fragment | list[Any]:
+    if decision.model is None or not described:
+        return list(described)
+    known = _FEATURE_CARDS.get(decision.model.digest)
+    if known is None:
+        known = _FEATURE_CARDS[decision.model.digest] = orjson.Fragment(canonical(described))
+    return known
 
 
 def _order_group(inputs: Inputs, decision: Decision) -> dict[str, Any]:
@@ -232,7 +254,7 @@ def network_json(network: Network) -> dict[str, Any]:
 
 
 def _tidied(values: tuple[Any, ...]) -> list[Any]:
-    return [tidy(value) if type(value) is float else value for value in values]
+    return [int(value) if type(value) is float and value.is_integer() and -_EXACT < value < _EXACT else value for value in values]
 
 
 def part_key(key: str, decision_type: str) -> str:

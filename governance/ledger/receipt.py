@@ -78,9 +78,12 @@ class Receipt:
     @property
     def signed_text(self) -> bytes:
         """What the signature covers."""
-        leaf = b64encode(self.leaf_hash).decode()
-        promised, publish_by = format_time(self.promised_at), format_time(self.publish_by)
-        return f"ordinance/receipt/v1\n{self.record_id}\n{leaf}\n{promised}\n{publish_by}\n".encode()
+        return _signed_text(self.record_id, self.leaf_hash, self.promised_at, self.publish_by)
+
+
+def _signed_text(record_id: str, leaf_hash: bytes, promised_at: Millis, publish_by: Millis) -> bytes:
+    leaf, promised, by = b64encode(leaf_hash).decode(), format_time(promised_at), format_time(publish_by)
+    return f"ordinance/receipt/v1\n{record_id}\n{leaf}\n{promised}\n{by}\n".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +150,8 @@ class Signer:
 
     def promise(self, record_id: str, leaf_hash: bytes, at: Millis) -> Receipt:
         """Sign the promise to publish a record within :data:`PUBLISH_WITHIN`."""
-        unsigned = Receipt(record_id, leaf_hash, at, at + PUBLISH_WITHIN, self.key_id, b"")
-        return Receipt(record_id, leaf_hash, at, unsigned.publish_by, self.key_id, self.sign(unsigned.signed_text))
+        publish_by = at + PUBLISH_WITHIN
+        return Receipt(record_id, leaf_hash, at, publish_by, self.key_id, self.sign(_signed_text(record_id, leaf_hash, at, publish_by)))
 
 
 def attach(answer: bytes, receipt: Receipt) -> bytes:

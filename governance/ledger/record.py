@@ -214,7 +214,8 @@ def disclosure(seed: bytes, name: str, text: bytes) -> bytes:
     """The base64url text that discloses one group, whose value is given as its RFC 8785 text; it tells nothing of the other groups."""
     group = name.encode()
     salt = b2a_base64(hmac.digest(seed, group, "sha256")[:16]).translate(_URL_ALPHABET, _NO_TEXT)
-    return b2a_base64(b'["%b","%b",%b]' % (salt, group, text)).translate(_URL_ALPHABET, _NO_TEXT)
+    written = b2a_base64(b'["%b","%b",%b]' % (salt, group, text), newline=False).rstrip(b"=")
+    return written.replace(b"+", b"-").replace(b"/", b"_")  # both are rare in the base64 of JSON: faster than translating every character
 
 
 def commitment_root(texts: Mapping[str, bytes], seed_of: Callable[[str], bytes]) -> bytes:
