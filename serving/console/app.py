@@ -76,7 +76,7 @@ def _handle_failures(app: FastAPI, wiring: Wiring, guard: Guard) -> None:
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> Response:
-        return failures.refused(wiring, guard, request, failures.for_status(error.status_code))
+        return failures.refused(wiring, guard, request, failures.for_status(error.status_code, error.headers))
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:

@@ -32,7 +32,9 @@ def refused(wiring: Wiring, guard: Guard, request: Request, problem: Problem) ->
     """A refusal in the form that the caller reads: a page under ``/console``, problem details elsewhere."""
     if not request.url.path.startswith("/console") or request.headers.get("accept", "").startswith("application/"):
         return details(problem)
-    return page(wiring, guard.visit(request), problem)
+    response = page(wiring, guard.visit(request), problem)
+    response.headers.update(problem.headers)
+    return response
 
 
 def details(problem: Problem) -> Response:
@@ -78,15 +80,15 @@ def role_refused(wiring: Wiring, visit: Visit) -> Response:
     )
 
 
-def for_status(status: int) -> Problem:
-    """What the framework refuses by status alone."""
+def for_status(status: int, headers: Mapping[str, str] | None = None) -> Problem:
+    """What the framework refuses by status alone; ``headers`` are those it sends with it, such as ``Allow``."""
     kind = _KINDS.get(status, ProblemKind.INTERNAL)
     text = {
         404: "Nothing lives at this address. It may be mistyped, or what it named is not on this home.",
         405: "This address exists, but not for this method.",
         413: "The body is too large.",
     }.get(status, _UNEXPECTED)
-    return Problem(kind, text)
+    return Problem(kind, text, headers=headers or {})
 
 
 def validation(error: RequestValidationError) -> Problem:

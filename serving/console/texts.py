@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -12,6 +13,8 @@ from feature_store.times import Millis
 
 LANGUAGES = ("en", "zh")
 MINUS = "−"
+_ASIDE = re.compile(r"\s*[(（][^)）]*[)）]")
+_HYPHEN = re.compile(r"(?<![\w.])-(?=\d)")
 _SYMBOLS = {"CNY": "¥", "USD": "$", "EUR": "€", "GBP": "£", "HKD": "HK$"}
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _STEPS = ((86_400, "day", "days", "天"), (3_600, "h", "h", "小时"), (60, "min", "min", "分钟"), (1, "s", "s", "秒"))
@@ -139,14 +142,27 @@ def value_text(value: Any, unit: str | None = None) -> str:
     return str(value)
 
 
+def gist(label: str) -> str:
+    """A label without what it says beside the point in brackets, such as the meaning of its numbers."""
+    return _ASIDE.sub("", label)
+
+
 def capital(text: str) -> str:
     """The text with its first letter raised, as the start of a line."""
     return text[:1].upper() + text[1:]
 
 
+def lower_first(text: str) -> str:
+    """Join a sentence to another, but leave names and abbreviations (``IP``, ``SKU-1``) as they are."""
+    return text[0].lower() + text[1:] if len(text) > 1 and text[1].islower() else text
+
+
 def told(value: Any, unit: str | None, written: Mapping[str, str] | None, language: str) -> str:
     """A feature's value: as its card writes it, else with its unit."""
-    return speak(written, language) if written else value_text(value, unit)
+    if not written:
+        return value_text(value, unit)
+    text = speak(written, language)
+    return _HYPHEN.sub(MINUS, text) if isinstance(value, int | float) else text
 
 
 def speak(texts: Mapping[str, str] | str, language: str) -> str:

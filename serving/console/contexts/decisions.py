@@ -99,6 +99,20 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderDecision:
+    """One decision among those on the same order; ``when`` is what its number is about where all were made at once."""
+
+    href: str
+    type: str
+    badge: Badge
+    when: str
+    version: str
+    headline: str
+    probability: str
+    scale: Scale | None
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionPage:
     """``/console/decisions/{id}``."""
 
@@ -113,6 +127,7 @@ class DecisionPage:
     reasons: tuple[ReasonRow, ...]
     waterfall: Waterfall | None
     no_waterfall: str
+    parts: tuple[OrderDecision, ...]
     plan: Plan | None
     prediction: tuple[CostRow, ...]
     snapshot: tuple[SnapshotRow, ...]
@@ -176,20 +191,6 @@ class DecisionsPage:
     rows: tuple[DecisionRow, ...]
     next_href: str | None
     previous_href: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class OrderDecision:
-    """One decision on the page of its order."""
-
-    href: str
-    type: str
-    badge: Badge
-    when: str
-    version: str
-    headline: str
-    probability: str
-    scale: Scale | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -16,8 +15,8 @@ from serving.console.contexts import (
     DecisionPage,
     Fact,
     Frame,
+    OrderDecision,
     Pair,
-    PolicyRow,
     ReasonRow,
     SnapshotRow,
     TimelineItem,
@@ -25,9 +24,8 @@ from serving.console.contexts import (
 from serving.console.messages import say, say_or
 from serving.console.ports import DecisionFacts, DecisionLine, FeatureFact
 from serving.console.views import plan, waterfall, words
+from serving.console.views import policy as policy_words
 
-_ASIDE = re.compile(r"\s*[(（][^)）]*[)）]")
-"""What a label says beside the point, such as the meaning of its numbers."""
 _TOLD = 2
 """Reasons that make up the headline."""
 
@@ -43,7 +41,9 @@ def build(frame: Frame, facts: DecisionFacts, siblings: Sequence[DecisionLine]) 
         kind=_kind(language, facts),
         badge=words.outcome_badge(language, line.outcome),
         headline=headline(language, facts),
-        fallback=say(language, "decision.fallback_note", reason=answer["fallback_reason"]) if answer.get("fallback_reason") else "",
+        fallback=say(language, "decision.fallback_note", reason=texts.capital(str(answer["fallback_reason"])))
+        if answer.get("fallback_reason")
+        else "",
         facts=tuple(_facts(language, facts)),
         reasons=tuple(_reasons(language, facts.reasons)),
         waterfall=waterfall.build(language, facts, calibrated=float(confidence["probability"]) if confidence else None),
@@ -52,10 +52,11 @@ def build(frame: Frame, facts: DecisionFacts, siblings: Sequence[DecisionLine]) 
         prediction=_prediction(answer),
         snapshot=tuple(_snapshot(language, fact, facts.as_of) for fact in facts.features),
         snapshot_hint=_snapshot_hint(language, facts),
-        policy=_precedence(language, answer)
+        policy=policy_words.precedence(language, answer)
         if _is_whole(facts)
-        else tuple(_policy(language, result, facts.checks) for result in policy.get("results") or ()),
-        policy_hint=say(language, "decision.precedence") if _is_whole(facts) else _policy_hint(language, policy),
+        else tuple(policy_words.row(language, result, facts.checks) for result in policy.get("results") or ()),
+        policy_hint=say(language, "decision.precedence") if _is_whole(facts) else policy_words.hint(language, policy),
+        parts=tuple(_parts(language, answer)),
         timeline=tuple(_timeline(language, facts, siblings)),
         record=tuple(_record(language, facts)),
         raw_href=f"/console/decisions/{line.record_id}/record.json",
@@ -89,17 +90,13 @@ def headline(language: str, facts: DecisionFacts) -> str:
     """One sentence: what it means, then the first reasons that point the same way."""
     line, answer = facts.line, facts.answer
     if line.status == "fallback":
-        verdict = say(language, "verdict.fallback")
-    elif line.status == "abstained":
-        verdict = say(language, "verdict.abstained")
-    else:
-        verdict = _verdict(language, facts)
+        told = [texts.speak(reason.get("text") or "", language).rstrip(".。") for reason in facts.reasons[:1]]
+        return _sentence(language, "".join(told) or say(language, "verdict.fallback"), [])
+    verdict = say(language, "verdict.abstained") if line.status == "abstained" else _verdict(language, facts)
     if shipped := plan.nodes(answer):
-        count = len(answer["shipments"])
-        key = "verdict.shipments.one" if count == 1 else "verdict.shipments.many"
-        return _sentence(language, verdict, [say(language, key, count=count, nodes=", ".join(shipped))])
+        return _sentence(language, verdict, [_shipped(language, answer, shipped)])
     if _is_whole(facts):
-        return _sentence(language, verdict, _parts(language, answer))
+        return _sentence(language, verdict, [_decisive(language, answer)])
     return _sentence(language, verdict, _telling(language, facts))
 
 
@@ -108,18 +105,46 @@ def _is_whole(facts: DecisionFacts) -> bool:
     return "decisions" in facts.answer
 
 
-def _parts(language: str, answer: Mapping[str, Any]) -> list[str]:
-    """``fraud: allow``: what each decision on the order came to."""
-    return [
-        say(
-            language,
-            "decision.part",
-            type=words.type_name(language, str(part["type"])),
-            outcome=words.outcome_badge(language, str(part["outcome"])).text,
+def _parts(language: str, answer: Mapping[str, Any]) -> list[OrderDecision]:
+    """Each decision that a decision on the whole order binds together."""
+    found = []
+    for part in (answer.get("decisions") or {}).values():
+        if "outcome" not in part:
+            continue
+        confidence, badge = part.get("confidence"), words.outcome_badge(language, str(part["outcome"]))
+        shipped = plan.nodes(part)
+        reasons = [texts.speak(reason.get("text") or "", language) for reason in (part.get("reasons") or ())[:1]]
+        told = [_shipped(language, part, shipped)] if shipped else reasons
+        found.append(
+            OrderDecision(
+                href=f"/console/decisions/{part['decision_id']}" if part.get("decision_id") else "",
+                type=words.type_name(language, str(part["type"])),
+                badge=badge,
+                when=words.event_name(language, str(confidence["event"])) if confidence else "",
+                version="",
+                headline=texts.capital("".join(told)) + (("。" if language == "zh" else ".") if told else ""),
+                probability=texts.percent(float(confidence["probability"])) if confidence else "",
+                scale=words.scale(language, confidence, (), badge.tone) if confidence else None,
+            )
         )
-        for part in answer["decisions"].values()
-        if "outcome" in part
-    ]
+    return found
+
+
+def _shipped(language: str, answer: Mapping[str, Any], nodes: Sequence[str]) -> str:
+    count = len(answer["shipments"])
+    key = "verdict.shipments.one" if count == 1 else "verdict.shipments.many"
+    return say(language, key, count=count, nodes=", ".join(nodes))
+
+
+def _decisive(language: str, answer: Mapping[str, Any]) -> str:
+    """``fraud came to Review``: what bound the whole order, or that nothing objected."""
+    asked, arrow, _ = str(answer.get("decided_by") or "").partition(" → ")
+    kind, _, outcome = asked.partition(":")
+    if not arrow:
+        return say(language, "decision.unopposed")
+    return say(
+        language, "decision.because", type=words.type_name(language, kind), outcome=words.outcome_badge(language, outcome).text.lower()
+    )
 
 
 def _verdict(language: str, facts: DecisionFacts) -> str:
@@ -143,7 +168,7 @@ def _short(language: str, reason: Mapping[str, Any], feature: FeatureFact | None
     if feature is None:
         return texts.speak(reason.get("text") or "", language).rstrip(".。")
     label, value = (
-        _ASIDE.sub("", texts.speak(feature.label, language)),
+        texts.gist(texts.speak(feature.label, language)),
         texts.told(feature.value, feature.unit, feature.value_text, language),
     )
     if value in {"yes", "是"}:
@@ -159,12 +184,7 @@ def _sentence(language: str, verdict: str, parts: list[str]) -> str:
         return verdict + ("。" if language == "zh" else ".")
     if language == "zh":
         return f"{verdict}：{'；'.join(parts)}。"
-    return f"{verdict}: {'; '.join(_lower_first(part) for part in parts)}."
-
-
-def _lower_first(text: str) -> str:
-    """Join a sentence to another, but leave names and abbreviations (``IP``, ``SKU-1``) as they are."""
-    return text[0].lower() + text[1:] if len(text) > 1 and text[1].islower() else text
+    return f"{verdict}: {'; '.join(texts.lower_first(part) for part in parts)}."
 
 
 def _kind(language: str, facts: DecisionFacts) -> str:
@@ -172,7 +192,7 @@ def _kind(language: str, facts: DecisionFacts) -> str:
     parts = [
         words.type_name(language, line.type),
         texts.moment(line.decided_at, language),
-        line.channel or "",
+        words.channel_name(language, line.channel),
         words.region_name(language, line.region),
     ]
     if line.status != "decided":
@@ -232,7 +252,7 @@ def _decided_by(language: str, facts: DecisionFacts) -> Fact:
     answer = facts.answer
     if _is_whole(facts):
         decided = answer.get("decided_by")
-        value = _precedence_line(language, str(decided)) if decided else say(language, "decision.unopposed")
+        value = policy_words.precedence_line(language, str(decided)) if decided else say(language, "decision.unopposed")
         return Fact(say(language, "decision.decided_by"), value, note=say(language, "decision.precedence"))
     model, policy = answer.get("model"), answer.get("policy")
     note = say(language, "decision.policy_version", **_id_version(policy)) if policy else say(language, "decision.no_policy")
@@ -291,60 +311,21 @@ def _snapshot_hint(language: str, facts: DecisionFacts) -> str:
     return say(language, "decision.snapshot_hint", count=len(facts.features), version=facts.view_version or "–")
 
 
-def _policy(language: str, result: Mapping[str, Any], checks: Mapping[str, Mapping[str, str]]) -> PolicyRow:
-    hard, passed = bool(result.get("hard")), bool(result.get("passed"))
-    name = str(result.get("id", ""))
-    plain, text = name.replace("_", " ").capitalize(), checks.get(name)
-    # A constraint's text says what is the matter when it objects; when it does not, its name says what holds.
-    told = plain if text is None or (hard and passed and language == "en") else texts.speak(text, language)
-    state = ("ruled_out" if passed and told != plain else "passed" if passed else "failed") if hard else ("idle" if passed else "matched")
-    parts = [
-        say(language, "decision.policy_hard") if hard else "",
-        say(language, f"decision.policy_{state}"),
-        str(result.get("detail") or ""),
-    ]
-    tone = {"passed": "pass", "ruled_out": "pass", "failed": "bad", "idle": "miss", "matched": "hit"}[state]
-    return PolicyRow(told, " · ".join(part for part in parts if part), tone)
-
-
-def _precedence(language: str, answer: Mapping[str, Any]) -> tuple[PolicyRow, ...]:
-    """What would stop or hold an order, strongest first, and which line did."""
-    decided = answer.get("decided_by")
-    return tuple(
-        PolicyRow(
-            _precedence_line(language, str(line)),
-            say(language, "decision.policy_matched" if line == decided else "decision.policy_idle"),
-            "hit" if line == decided else "miss",
-        )
-        for line in answer.get("precedence") or ()
-    )
-
-
-def _precedence_line(language: str, line: str) -> str:
-    """``fraud:BLOCK → STOP`` in the reader's words."""
-    asked, arrow, gives = line.partition(" → ")
-    kind, _, outcome = asked.partition(":")
-    if not arrow:
-        return line
-    told = say(language, "decision.part", type=words.type_name(language, kind), outcome=words.outcome_badge(language, outcome).text)
-    return f"{told} → {words.outcome_badge(language, gives).text}"
-
-
-def _policy_hint(language: str, policy: Mapping[str, Any]) -> str:
-    results = policy.get("results") or ()
-    if not policy:
-        return say(language, "decision.no_policy")
-    hard = sum(bool(result.get("hard")) for result in results)
-    return say(language, "decision.policy_hint", version=policy.get("version", ""), count=len(results), hard=hard)
-
-
 def _timeline(language: str, facts: DecisionFacts, siblings: Sequence[DecisionLine]) -> list[TimelineItem]:
     items: list[tuple[int, TimelineItem]] = []
+    spread = any(_other_day(facts, line.decided_at) for line in siblings or [facts.line])
     if placed := placed_at(facts.order):
         items.append(
             (
                 placed,
-                TimelineItem(texts.clock(placed), say(language, "decision.placed"), _basket(language, facts.order), "plain", None, False),
+                TimelineItem(
+                    texts.moment(placed, language) if spread else texts.clock(placed),
+                    say(language, "decision.placed"),
+                    _basket(language, facts.order),
+                    "plain",
+                    None,
+                    False,
+                ),
             )
         )
     for line in reversed(siblings or [facts.line]):  # newest first where several were made in one millisecond
@@ -356,7 +337,7 @@ def _timeline(language: str, facts: DecisionFacts, siblings: Sequence[DecisionLi
             else f"{words.type_name(language, line.type)}：{badge.text}"
         )
         risk = texts.percent(line.probability) if line.probability is not None else ""
-        when = texts.moment(line.decided_at, language) if _other_day(facts, line.decided_at) else texts.clock(line.decided_at)
+        when = texts.moment(line.decided_at, language) if spread else texts.clock(line.decided_at)
         href = None if current else f"/console/decisions/{line.record_id}"
         items.append((line.decided_at, TimelineItem(when, text, risk, badge.tone, href, current)))
     ordered = [item for _, item in sorted(items, key=lambda pair: pair[0])]

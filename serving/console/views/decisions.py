@@ -20,6 +20,7 @@ from serving.console.views.decision import order_href
 
 FIELDS = ("type", "outcome", "status", "order_id", "customer_id", "reason", "channel", "region", "since", "until")
 PER_PAGE = 50
+_REGIONS = ("north", "east", "south", "west", "central")
 _STATUSES = ("decided", "fallback", "abstained")
 _WHEN = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?(Z|[+-]\d\d:\d\d)?")
 
@@ -80,16 +81,15 @@ def href(typed: Mapping[str, str], **more: str) -> str:
 
 def row(language: str, line: DecisionLine, reason_text: Callable[[str], str]) -> DecisionRow:
     """One decision as a row."""
-    where = " · ".join(part for part in (line.channel or "", words.region_name(language, line.region)) if part)
+    why = [texts.gist(reason_text(code)) for code in line.reasons[:2]]
+    where = " · ".join(part for part in (words.channel_name(language, line.channel), words.region_name(language, line.region)) if part)
     return DecisionRow(
         href=f"/console/decisions/{line.record_id}",
         badge=words.outcome_badge(language, line.outcome),
         type=words.type_name(language, line.type),
         order=line.order_id or "",
         order_href=order_href(line.order_id) if line.order_id else "",
-        why="; ".join(reason_text(code) for code in line.reasons[:2])
-        if language == "en"
-        else "；".join(map(reason_text, line.reasons[:2])),
+        why="；".join(why) if language == "zh" else "; ".join([*why[:1], *map(texts.lower_first, why[1:])]),
         where=where,
         probability=texts.percent(line.probability) if line.probability is not None else "",
         when=texts.moment(line.decided_at, language),
@@ -124,7 +124,7 @@ def _filters(language: str, asked: Asked, types: Sequence[str]) -> list[Filter]:
         typing("customer_id"),
         typing("reason"),
         typing("channel"),
-        typing("region"),
+        choice("region", [(region, words.region_name(language, region)) for region in _REGIONS]),
         typing("since", "when"),
         typing("until", "when"),
     ]

@@ -39,7 +39,7 @@ def _facts(language: str, order: Mapping[str, Any] | None, latest: DecisionFacts
         ("order.promised", plan.moment(language, order["promised_by"]) if order.get("promised_by") else ""),
         ("order.customer", (order.get("customer") or {}).get("customer_id") or latest.line.customer_id or ""),
         ("order.ship_to", ", ".join(part for part in (ship_to.get("city"), region) if part)),
-        ("order.channel", order.get("channel") or latest.line.channel or ""),
+        ("order.channel", words.channel_name(language, order.get("channel") or latest.line.channel)),
         ("order.payment", " · ".join(part for part in (payment.get("method"), payment.get("status")) if part)),
         ("order.tags", ", ".join(order.get("tags") or ())),
     ]

@@ -45,6 +45,11 @@ def region_name(language: str, region: str | None) -> str:
     return say_or(language, f"region.{region}", region) if region else ""
 
 
+def channel_name(language: str, channel: str | None) -> str:
+    """A sales channel as people call it."""
+    return say_or(language, f"channel.{channel}", channel) if channel else ""
+
+
 def event_name(language: str, event: str) -> str:
     """``fraud`` → ``Risk of fraud``."""
     return say_or(language, f"event.{event}", "") or say(language, "event.other", event=event.replace("_", " "))

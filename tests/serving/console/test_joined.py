@@ -247,8 +247,11 @@ def test_the_whole_order_says_what_its_parts_came_to(service: Any, shown: Any, m
     answer = service.decide("orders", body(order_id="SO-78")).json
     text = make_browser(shown).login("auditor").get(answer["links"]["page"]).text
     headline = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text.split('<h1 id="verdict">')[1].split("</h1>")[0]))
+    assert "May go ahead: nothing objected" in headline
+    rests_on = text.split('<h2 id="parts">')[1].split("</section>")[0]
     for part in answer["decisions"].values():
         if "outcome" in part:
-            assert part["outcome"].split("_")[0].lower() in headline.lower(), headline
+            assert part["outcome"].split("_")[0].lower() in rests_on.lower(), rests_on
+            assert f"/console/decisions/{part['decision_id']}" in rests_on
     assert "No model was asked" not in text
     assert "→" in text

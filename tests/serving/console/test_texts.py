@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from feature_store.times import parse_time
 from serving.console import texts
+from serving.console.views import policy
 
 
 @pytest.mark.parametrize(
@@ -89,3 +90,19 @@ def test_sizes(count: int, text: str) -> None:
 )
 def test_any_value_can_be_shown(value: object, unit: str | None) -> None:
     assert isinstance(texts.value_text(value, unit), str)
+
+
+def test_what_a_check_saw_reads_in_the_reader_s_words() -> None:
+    detail = "model.probability = 0.465827, params.hold_at = 0.45"
+    assert policy.seen("en", detail) == "risk 47 %, hold from 45 %"
+    assert policy.seen("zh", detail) == "风险 47 %, 45 % 起暂缓"
+    assert policy.seen("en", "order.tags = [], order.payment_status = authorised") == "tags: none, payment authorised"
+    assert policy.seen("en", "order.tags = [presale, cross_border]") == "tags: presale, cross border"
+    assert policy.seen("en", "not evaluated, unknown: order.promised_in_h") == "not evaluated, unknown: order.promised_in_h"
+    assert policy.seen("en", "params.of_their_own = 12500.5") == "of their own 12,500"
+
+
+def test_a_sentence_goes_on_without_changing_names() -> None:
+    assert texts.lower_first("Size of the order") == "size of the order"
+    assert texts.lower_first("IP address") == "IP address"
+    assert texts.gist("trouble level of the node (0 open, 2 closed)") == "trouble level of the node"
