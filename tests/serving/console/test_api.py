@@ -138,3 +138,9 @@ def test_role_by_route_as_the_matrix_says(world: Any, browser: Any, role: str) -
         assert status != 405, route
         walked += 1
     assert walked == 7
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/console/login", "/console/decisions"])
+def test_a_method_that_is_not_served_is_told_which_is(browser: Any, path: str) -> None:
+    answer = browser.send("PUT", path)
+    assert (answer.status_code, "GET" in answer.headers["allow"]) == (405, True)
