@@ -195,6 +195,7 @@ def test_a_real_file_becomes_an_endpoint_that_answers_with_reasons(service: Any)
     assert trained.returncode == 0, trained.stderr
     for leaking in ("Delivered to Client Date", "Delivery Recorded Date"):
         assert leaking in trained.stdout
+    assert f"{service.url}/v1/decisions/scms-late" in trained.stdout  # where the service is, not where it would be by default
     auc = next(line for line in trained.stdout.splitlines() if line.strip().startswith("auc"))
     value, low, high = (float(part.strip("[],")) for part in auc.split()[1:4])
     assert low < value < high
