@@ -22,6 +22,8 @@ _CELLS = 4_000_000
 _BINS = 10
 _SMALLEST_SLICE = 100
 _TINY = 1e-7
+_FLAT = 1e-4
+"""Predicted logits that differ by less say the same of every row: a line through them would be made of rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ def calibration_line(event: Floats, probability: Floats, weight: Floats) -> tupl
     # From the constant model, over a standardised logit.
     centre = float((weight * logit).sum() / total)
     scale = float(np.sqrt((weight * (logit - centre) ** 2).sum() / total))
-    if scale < _TINY:
+    if scale < _FLAT:
         return float("nan"), float("nan")
     x = (logit - centre) / scale
     slope, intercept = 0.0, float(np.log(rate / (1 - rate)))

@@ -116,3 +116,9 @@ def test_several_classes_and_numbers_are_judged():
     assert found["rmse"].value == pytest.approx(0.5, abs=0.03)
     assert found["r2"].value == pytest.approx(0.8, abs=0.03)
     assert found["coverage"].value == pytest.approx(0.9, abs=0.03)
+
+
+def test_a_model_that_says_the_same_of_every_row_has_no_calibration_line() -> None:
+    rng = np.random.default_rng(3)
+    said = 0.3 + rng.normal(0, 1e-7, 500)
+    assert np.isnan(calibration_line((rng.random(500) < 0.3).astype(float), said, np.ones(500))).all()
