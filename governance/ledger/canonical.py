@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import orjson
 import rfc8785
@@ -41,17 +42,36 @@ def canonical(value: object) -> bytes:
         raise RecordInvalid(f"a value cannot be written as JSON: {error}") from error
     if isinstance(value, str):
         return text
-    if not isinstance(value, Mapping | list | tuple) or _differs(text):
-        try:
-            return rfc8785.dumps(orjson.loads(text))
-        except rfc8785.CanonicalizationError as error:
-            raise RecordInvalid(f"a value has no canonical JSON: {error}") from error
-    return text
-
-
-def _differs(text: bytes) -> bool:
+    if not isinstance(value, Mapping | list | tuple):
+        return _slowly(text)
     lean = text.translate(None, _NEVER_IN_NUMBERS)
-    return bool(_EXPONENT.search(lean) or _WHOLE_FLOAT.search(lean) or (not text.isascii() and _BEYOND_BMP.search(text)))
+    if _EXPONENT.search(lean) or (not text.isascii() and _BEYOND_BMP.search(text)):
+        return _slowly(text)
+    return _without_fractions(text) if _WHOLE_FLOAT.search(lean) else text
+
+
+def _slowly(text: bytes) -> bytes:
+    try:
+        return rfc8785.dumps(orjson.loads(text))
+    except rfc8785.CanonicalizationError as error:
+        raise RecordInvalid(f"a value has no canonical JSON: {error}") from error
+
+
+def _without_fractions(text: bytes) -> bytes:
+    """Canonical JSON of a text in which only whole floats can differ."""
+    try:
+        return orjson.dumps(_whole(orjson.loads(text)), option=_OPTIONS)
+    except orjson.JSONEncodeError:  # a whole number that no longer counts as one: 2^53 and more
+        return _slowly(text)
+
+
+def _whole(value: Any) -> Any:
+    kind = type(value)
+    if kind is float:
+        return int(value) if value.is_integer() else value
+    if kind is dict:
+        return {name: _whole(item) for name, item in value.items()}
+    return [_whole(item) for item in value] if kind is list else value
 
 
 def read(text: bytes) -> object:
