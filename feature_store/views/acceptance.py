@@ -127,7 +127,7 @@ FEATURES = (
     _likely_feature(STAFFING, _on_slowest, "share of planned staff on duty at the likely shipping node", "预计发货仓到岗率"),
     _likely_feature(STATUS, _worst, "trouble level of the likely shipping node (0 open, 1 impaired, 2 closed)", "预计发货仓异常等级（0正常，1受限，2关闭）"),
     _likely_feature(SERVICE_LATE, _on_slowest, "share of late deliveries to the region in the last 5 days", "近5天该地区延误率"),
-    _likely_feature(SERVICE_DELAY, _on_slowest, "average delay of deliveries to the region in the last 3 days", "近3天该地区平均延误"),
+    _likely_feature(SERVICE_DELAY, _on_slowest, "average delay of deliveries to the region in the last 3 days (below 0 is early)", "近3天该地区平均延误（负数为提前）"),
     WEATHER, CUSTOMS_EXPOSURE, CUSTOMS_NEW, SUPPLIER_LOAD, SUPPLIER_DELAY,
     Feature(
         "stock_margin", _I, _U.PIECES, "stock left after this order for its scarcest item", "本单最紧缺商品的剩余可用库存", "STOCK_SCARCE", _G.STOCK,

@@ -130,7 +130,7 @@ SERVICE_LATE = Feature(
     rate(_E.REGION, "service_delivered", None, within=5 * DAY, prior=LATE_PRIOR, weight=10, item=_service), default=LATE_PRIOR, scope=_LANE,
 )  # fmt: skip
 SERVICE_DELAY = Feature(
-    "service_delay_h_3d", _N, _U.HOURS, "average delay to the region with this service in the last 3 days", "近3天该地区该服务的平均延误", "CARRIER_OFTEN_LATE", _G.LANE,
+    "service_delay_h_3d", _N, _U.HOURS, "average delay to the region with this service in the last 3 days (below 0 is early)", "近3天该地区该服务的平均延误（负数为提前）", "CARRIER_OFTEN_LATE", _G.LANE,
     tally_mean(_E.REGION, "service_delay_h", within=3 * DAY, item=_service), scope=_LANE,
 )  # fmt: skip
 

@@ -63,7 +63,7 @@ _N, _I = Dtype.NUMBER, Dtype.INTEGER
 _E, _G, _U = Entity, Group, Unit
 
 SUPPLIER_LOAD = Feature(
-    "presale_supplier_load", _N, _U.TIMES, "open orders of the presale supplier against its capacity", "预售供应商未交订单与产能之比", "SUPPLIER_CAPACITY_LOW", _G.SUPPLIER,
+    "presale_supplier_load", _N, _U.TIMES, "load of the presale supplier against its capacity", "预售供应商未交订单与产能之比", "SUPPLIER_CAPACITY_LOW", _G.SUPPLIER,
     Calculation(lambda s: _presale_suppliers(s, "load"), "max open_orders / capacity of suppliers of presale lines, 0 without", _E.SUPPLIER, ("status",)),
 )  # fmt: skip
 SUPPLIER_DELAY = Feature(

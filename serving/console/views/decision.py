@@ -113,7 +113,7 @@ def _parts(language: str, answer: Mapping[str, Any]) -> list[OrderDecision]:
             continue
         confidence, badge = part.get("confidence"), words.outcome_badge(language, str(part["outcome"]))
         shipped = plan.nodes(part)
-        reasons = [texts.speak(reason.get("text") or "", language) for reason in (part.get("reasons") or ())[:1]]
+        reasons = [texts.speak(reason.get("text") or "", language) for reason in _pointing(badge.tone, part.get("reasons") or ())[:1]]
         told = [_shipped(language, part, shipped)] if shipped else reasons
         found.append(
             OrderDecision(
@@ -157,10 +157,15 @@ def _verdict(language: str, facts: DecisionFacts) -> str:
 
 
 def _telling(language: str, facts: DecisionFacts) -> list[str]:
-    wanted = {"ok": "lowers", "hold": "raises", "bad": "raises"}.get(words.tone(facts.line.outcome))
-    pointing = [reason for reason in facts.reasons if wanted is None or reason.get("direction") in {wanted, "none", "", None}]
     features = {feature.name: feature for feature in facts.features}
-    return [_short(language, reason, features.get(str(reason.get("feature")))) for reason in (pointing or facts.reasons)[:_TOLD]]
+    pointing = _pointing(words.tone(facts.line.outcome), facts.reasons)
+    return [_short(language, reason, features.get(str(reason.get("feature")))) for reason in pointing[:_TOLD]]
+
+
+def _pointing(tone: str, reasons: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """The reasons that speak for an outcome of that tone; all of them where none does."""
+    wanted = {"ok": "lowers", "hold": "raises", "bad": "raises"}.get(tone)
+    return [reason for reason in reasons if wanted is None or reason.get("direction") in {wanted, "none", "", None}] or reasons
 
 
 def _short(language: str, reason: Mapping[str, Any], feature: FeatureFact | None) -> str:

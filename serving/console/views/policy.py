@@ -47,7 +47,8 @@ def row(language: str, result: Mapping[str, Any], checks: Mapping[str, Mapping[s
 
 def seen(language: str, detail: str) -> str:
     """``model.probability = 0.465827, params.hold_at = 0.45`` → ``risk 47 %, hold from 45 %``; other text stays as it is."""
-    return _SEEN.sub(lambda found: _value(language, found["path"], found["value"]), detail)
+    told = _SEEN.sub(lambda found: _value(language, found["path"], found["value"]), detail)
+    return told.replace(", ", "，") if language == "zh" else told
 
 
 def _value(language: str, path: str, value: str) -> str:

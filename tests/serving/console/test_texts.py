@@ -95,7 +95,7 @@ def test_any_value_can_be_shown(value: object, unit: str | None) -> None:
 def test_what_a_check_saw_reads_in_the_reader_s_words() -> None:
     detail = "model.probability = 0.465827, params.hold_at = 0.45"
     assert policy.seen("en", detail) == "risk 47 %, hold from 45 %"
-    assert policy.seen("zh", detail) == "风险 47 %, 45 % 起暂缓"
+    assert policy.seen("zh", detail) == "风险 47 %，45 % 起暂缓"
     assert policy.seen("en", "order.tags = [], order.payment_status = authorised") == "tags: none, payment authorised"
     assert policy.seen("en", "order.tags = [presale, cross_border]") == "tags: presale, cross border"
     assert policy.seen("en", "not evaluated, unknown: order.promised_in_h") == "not evaluated, unknown: order.promised_in_h"
