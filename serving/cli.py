@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from serving.home import HomeRefused
 from serving.settings import Settings
 
 Command = Callable[[argparse.Namespace, Settings], int]
@@ -37,17 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("ordinance: interrupted", file=sys.stderr)
         return 130
     except Exception as error:
-        if not explained(error):
+        from serving.commands import explanation
+
+        told = explanation(error)
+        if told is None:
             raise
-        print(f"ordinance: {error}", file=sys.stderr)
+        print(f"ordinance: {told}", file=sys.stderr)
         return 1
-
-
-def explained(error: Exception) -> bool:
-    """Whether the message was written for the user; anything else is a defect and shows where."""
-    from serving.commands import EXPLAINED
-
-    return isinstance(error, (HomeRefused, *EXPLAINED))
 
 
 def _settings(parsed: argparse.Namespace) -> Settings:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sqlalchemy.exc import InterfaceError, OperationalError
+
 from feature_store.database import DatabaseRefused
 from feature_store.problems import DataRefused
 from governance.access import AccessRefused, create_key
 from governance.ledger.errors import LedgerError
 from governance.promotion import ModelNotAllowed, ModelRefused
+from serving.home import HomeRefused
 from serving.migrate import DatabaseOutdated, DatabaseTooNew, migrate
 from serving.settings import Settings
 from serving.train_command import TrainRefused
@@ -24,6 +27,16 @@ EXPLAINED: tuple[type[Exception], ...] = (
     AccessRefused, CommandRefused, DatabaseOutdated, DatabaseRefused, DatabaseTooNew, DataRefused, LedgerError, ModelNotAllowed, ModelRefused, StartRefused, TrainRefused,
 )  # fmt: skip
 """Errors whose message was written for the user; anything else is a defect and shows where it happened."""
+
+
+def explanation(error: Exception) -> str | None:
+    """What to tell the user of an error; ``None`` when it is a defect."""
+    if isinstance(error, (HomeRefused, *EXPLAINED)):
+        return str(error)
+    if isinstance(error, OperationalError | InterfaceError):
+        cause = str(error.orig).strip().splitlines() or [type(error).__name__]
+        return f"The database cannot be used: {cause[0]}. Start it, or correct ORDINANCE_DATABASE_URL."
+    return None
 
 
 def new_key(settings: Settings, role: str, principal: str | None) -> str:

@@ -1,0 +1,24 @@
+"""What the command line says when it cannot do what it was asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from serving.cli import main
+
+
+def test_a_database_that_does_not_answer_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ORDINANCE_DATABASE_URL", "postgresql+psycopg://x:a-secret@127.0.0.1:1/x")
+    assert main(["keys", "create", "--role", "oms", "--home", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("ordinance: The database cannot be used: ")
+    assert (told.count("\n"), "a-secret" in told) == (1, False)
+
+
+def test_a_setting_that_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["up", "--port", "70000"]) == 2
+    assert "setting port" in capsys.readouterr().err
