@@ -26,6 +26,9 @@ _OPTIONS = (
 _NEVER_IN_NUMBERS = bytes(code for code in range(256) if code >= 0x80 or (chr(code).isalpha() and code != ord("e")) or chr(code) in " _:")
 _WHOLE_FLOAT = re.compile(rb"\.0[,\]}]")
 _EXPONENT = re.compile(rb"e(?<=[0-9]e)[-+]?[0-9]{1,3}[,\]}]")
+# What these find is looked at again from where a number can begin, so that "low = 1e-05, ..." within a string costs no more than this.
+_IS_EXPONENT = re.compile(rb'["\[,]-?[0-9.]+e[-+]?[0-9]{1,3}[,\]}]')
+_IS_WHOLE_FLOAT = re.compile(rb'["\[,]-?[0-9]+\.0[,\]}]')
 _LARGE = re.compile(rb"[0-9]{16}")
 _BEYOND_BMP = re.compile(rb"[\xf0-\xf4]")
 
@@ -45,9 +48,9 @@ def canonical(value: object) -> bytes:
     if not isinstance(value, Mapping | list | tuple):
         return _slowly(text)
     lean = text.translate(None, _NEVER_IN_NUMBERS)
-    if _EXPONENT.search(lean) or (not text.isascii() and _BEYOND_BMP.search(text)):
+    if (_EXPONENT.search(lean) and _IS_EXPONENT.search(lean)) or (not text.isascii() and _BEYOND_BMP.search(text)):
         return _slowly(text)
-    return _without_fractions(text) if _WHOLE_FLOAT.search(lean) else text
+    return _without_fractions(text) if _WHOLE_FLOAT.search(lean) and _IS_WHOLE_FLOAT.search(lean) else text
 
 
 def _slowly(text: bytes) -> bytes:

@@ -32,6 +32,7 @@ values = st.recursive(
 @example({"\ufb33": 1, "\U0001f600": 2})  # UTF-16 sorts these the other way round than code points
 @example({"e1,": "1.0,", "x": ["2e5]", "-0.0}"]})
 @example({"a": {"b": 2.0}})
+@example({"a": 1e-7, "b": [-1e-7, 1e22], "é:": [[2.5e-9]], "x = 1e-05, ": -3e-8})
 @example([-0.0, 1.0, 9007199254740991.0, -9007199254740992.0, 9007199254740994.0, "2.0]", [0.5, [3.0]]])
 def test_is_that_of_the_reference(value):
     assert canonical(value) == rfc8785.dumps(value)
@@ -66,8 +67,8 @@ def test_takes_the_values_that_the_code_works_with():
     assert canonical([float("nan"), float("inf")]) == b"[null,null]"
 
 
-@pytest.mark.parametrize("value", [{"hours": 12.0, "low": 0.25, "at": [1.0, -0.0]}, {"detail": "x = 1.0, y = [2.0]", "n": 1}])
-def test_whole_floats_do_not_need_the_slow_writer(value, monkeypatch):
+@pytest.mark.parametrize("value", [{"hours": 12.0, "low": 0.25, "at": [1.0, -0.0]}, {"detail": "x = 1.0, y = 2.9e-05, z", "n": 1}])
+def test_whole_floats_and_numbers_in_texts_do_not_need_the_slow_writer(value, monkeypatch):
     expected = rfc8785.dumps(value)
     monkeypatch.setattr("governance.ledger.canonical._slowly", None)
     assert canonical(value) == expected
