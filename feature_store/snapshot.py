@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ class Origin(StrEnum):
     DEFAULT = "default"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FeatureSnapshot:
     """The vector a decision used.
 
@@ -40,20 +41,20 @@ class FeatureSnapshot:
     view_version: str
     as_of: Millis
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """``sha256:`` over view version, names and the raw little-endian IEEE-754 values."""
-        hasher = hashlib.sha256()
-        hasher.update(self.view_version.encode())
-        for name in self.names:
-            hasher.update(b"\x00")
-            hasher.update(name.encode())
-        hasher.update(b"\x00\x00")
-        hasher.update(self.values.astype("<f8").tobytes())
-        return "sha256:" + hasher.hexdigest()
+        values = self.values.astype("<f8").tobytes()
+        return "sha256:" + hashlib.sha256(_digest_head(self.view_version, self.names) + values).hexdigest()
 
     @property
     def oldest_age_s(self) -> float | None:
         """Seconds since the oldest stored fact in it; ``None`` when nothing came from the store."""
         stored = [at for at, origin in zip(self.event_times, self.origins, strict=True) if origin is Origin.STORE and at is not None]
         return max(0.0, (self.as_of - min(stored)) / 1000) if stored else None
+
+
+@lru_cache(maxsize=256)
+def _digest_head(view_version: str, names: tuple[str, ...]) -> bytes:
+    """What a digest covers besides the values: the same for all snapshots of a view."""
+    return b"\x00".join([view_version.encode(), *(name.encode() for name in names)]) + b"\x00\x00"

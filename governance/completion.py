@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from governance.inputs import Inputs
@@ -55,7 +56,7 @@ def _reasons(judgement: Judgement, opinion: Opinion | None, deployed: Deployed |
     if deployed is None:
         told.append(Reason(0, "NO_MODEL", NO_MODEL, "decides"))
     told += [_reason(check) for check in judgement.objecting if check is not judgement.decisive and check.code is not None]
-    return tuple(Reason(rank, r.code, r.text, r.direction, r.contribution, r.feature, r.value) for rank, r in enumerate(told, start=1))
+    return tuple(r if r.rank == rank else replace(r, rank=rank) for rank, r in enumerate(told, start=1))
 
 
 def _reason(check: Check) -> Reason:

@@ -52,6 +52,13 @@ class Deployed:
         told = calibrator.confidence(margin)
         return Confidence(self.artifact.event, told.probability, told.low, told.high, calibrator.level)
 
+    def confidences(self, margins: NDArray[np.float64]) -> list[Confidence]:
+        """:meth:`confidence` of each margin, float64 (n,)."""
+        calibrator = self.artifact.calibrator
+        assert isinstance(calibrator, Calibrator)
+        event, level = self.artifact.event, calibrator.level
+        return [Confidence(event, *told, level) for told in calibrator.confidences(margins)]
+
     @cached_property
     def described(self) -> tuple[Mapping[str, Any], ...]:
         """What a person has to know about each feature, for the record: it is kept as it was when the model was trained."""
@@ -153,5 +160,4 @@ def _explain(deployed: Deployed, row: NDArray[np.float64], output: int) -> Expla
 
 
 def _reasons(deployed: Deployed, explanation: Explanation, effect: Effect) -> tuple[Reason, ...]:
-    found = explain(deployed.artifact.features, explanation.values, explanation.contributions, effect)
-    return tuple(Reason(r.rank, r.code, r.text, r.direction, r.contribution, r.feature, r.value) for r in found)
+    return explain(deployed.artifact.features, explanation.values, explanation.contributions, effect)

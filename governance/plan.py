@@ -78,8 +78,8 @@ def _risks(deployed: Deployed | None, lanes: Sequence[tuple[str, str, FeatureSna
     if deployed is None or not lanes:
         return {}
     rows = np.stack([deployed.row(snapshot) for _, _, snapshot in lanes])
-    margins = deployed.artifact.scorer.margins(rows)[:, 0].tolist()
-    return {(node_id, service): deployed.confidence(margin) for (node_id, service, _), margin in zip(lanes, margins, strict=True)}
+    told = deployed.confidences(deployed.artifact.scorer.margins(rows)[:, 0])
+    return {(node_id, service): confidence for (node_id, service, _), confidence in zip(lanes, told, strict=True)}
 
 
 def _opinion(

@@ -141,13 +141,13 @@ def _node_why(sourcing: Sourcing, n: int, near: Neighbour | None, plan: Plan, *,
         facts |= {"pieces": near.left_out - plan.left_out, "delta": show(delta)}
         delta = delta if code is NodeReason.DEARER else None
     assert code is not None
-    lanes = np.flatnonzero(sourcing.problem.node == n)
+    lanes, deliver_by = sourcing.lanes_of[n], sourcing.constraints.deliver_by
+    if code is NodeReason.DELIVER_BY and deliver_by is not None:  # the only text that tells times
+        facts |= {"arrival": moment(int(sourcing.arrival[lanes, 1].min())), "deliver_by": moment(deliver_by)}
     facts |= {
         "status": sourcing.nodes[n].status,
         "region": sourcing.order.ship_to.region,
         "held": int(sourcing.held_back[n].sum()),
-        "arrival": moment(int(sourcing.arrival[lanes, 1].min())) if lanes.size else "",
-        "deliver_by": moment(sourcing.constraints.deliver_by) if sourcing.constraints.deliver_by is not None else "",
     }
     return _why(NODE_TEXTS[code], code.value, facts, delta)
 
@@ -155,7 +155,7 @@ def _node_why(sourcing: Sourcing, n: int, near: Neighbour | None, plan: Plan, *,
 def _hard_reason(sourcing: Sourcing, n: int) -> NodeReason | None:  # noqa: PLR0911 - one for each reason
     """The first hard constraint that keeps the node from shipping even one piece."""
     problem, node = sourcing.problem, sourcing.nodes[n]
-    lanes = np.flatnonzero(problem.node == n)
+    lanes = sourcing.lanes_of[n]
     stocked = problem.stock[n, problem.sku] > 0
     if not node.ships:
         return NodeReason.NODE_CLOSED
@@ -167,13 +167,15 @@ def _hard_reason(sourcing: Sourcing, n: int) -> NodeReason | None:  # noqa: PLR0
         return NodeReason.SAFETY_STOCK if sourcing.held_back[n].any() else NodeReason.NO_STOCK
     if problem.capacity[n] == 0:
         return NodeReason.NO_CAPACITY
-    possible = np.broadcast_to(stocked[:, None], (stocked.size, lanes.size)).copy()
+    possible = stocked[:, None]
     for rule, code in (
         (Rule.DELIVER_BY, NodeReason.DELIVER_BY),
         (Rule.TEMP_CLASS, NodeReason.TEMP_CLASS),
         (Rule.PINNED_NODE, NodeReason.PINNED_ELSEWHERE),
     ):
-        possible &= ~sourcing.blocked[rule][:, lanes]
+        if rule not in sourcing.blocking:
+            continue
+        possible = possible & ~sourcing.blocked[rule][:, lanes]
         if not possible.any():
             return code
     return None

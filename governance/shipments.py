@@ -133,9 +133,22 @@ class Sourcing:
         """Position of each node by its id."""
         return {node.node_id: index for index, node in enumerate(self.nodes)}
 
+    @cached_property
+    def lanes_of(self) -> tuple[I64, ...]:
+        """For each node the options that ship from it."""
+        numbers: list[list[int]] = [[] for _ in self.nodes]
+        for o, n in enumerate(self.problem.node.tolist()):
+            numbers[n].append(o)
+        return tuple(np.array(options, dtype=np.int64) for options in numbers)
+
+    @cached_property
+    def blocking(self) -> frozenset[Rule]:
+        """The rules that forbid some line some lane."""
+        return frozenset(rule for rule, blocked in self.blocked.items() if blocked.any())
+
     def active_rules(self) -> tuple[Rule, ...]:
         """The rules that forbid anything at all here, in the order in which they are tried."""
-        active = [rule for rule, blocked in self.blocked.items() if blocked.any()]
+        active = [rule for rule in self.blocked if rule in self.blocking]
         if self.problem.groups:
             active.append(Rule.SHIP_TOGETHER)
         if (self.problem.capacity >= 0).any():

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from feature_store.snapshot import FeatureSnapshot
 from feature_store.times import Millis
+from models.reasons import Reason
 
 
 class Stage(StrEnum):
@@ -61,19 +62,6 @@ class Explanation:
     names: tuple[str, ...]
     values: NDArray[np.float64]
     contributions: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One reason: a stable code with its texts, and the number behind it."""
-
-    rank: int
-    code: str
-    text: Mapping[str, str]
-    direction: str
-    contribution: float | None = None
-    feature: str | None = None
-    value: float | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +130,17 @@ class Decision:
     review: Review | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     alternatives: Sequence[Mapping[str, Any]] = ()
+
+
+__all__ = [
+    "Confidence",
+    "Decision",
+    "Explanation",
+    "ModelUse",
+    "PolicyResult",
+    "PolicyUse",
+    "Reason",
+    "Review",
+    "Stage",
+    "Status",
+]

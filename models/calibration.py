@@ -16,6 +16,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -41,7 +42,7 @@ class Confident(NamedTuple):
     high: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Curve:
     """A piecewise linear function: through the knots, with given slopes outside.
 
@@ -70,12 +71,17 @@ class Curve:
 
     def at_many(self, x: Floats) -> Floats:
         """:meth:`at` for each element, bit for bit."""
-        knots, heights = np.array(self.knots), np.array(self.heights)
-        slopes = np.concatenate([[self.left], np.diff(heights) / np.diff(knots), [self.right]])
+        knots, heights, slopes = self._arrays
         after = np.searchsorted(knots, x, side="right")
         before = np.maximum(after - 1, 0)
         result: Floats = heights[before] + (x - knots[before]) * slopes[after]
         return result
+
+    @cached_property
+    def _arrays(self) -> tuple[Floats, Floats, Floats]:
+        """Knots, heights, and the slope before, between and after the knots."""
+        knots, heights = np.array(self.knots), np.array(self.heights)
+        return knots, heights, np.concatenate([[self.left], np.diff(heights) / np.diff(knots), [self.right]])
 
     @property
     def rises(self) -> bool:
@@ -140,6 +146,13 @@ class Calibrator:
         """Probability and interval of one margin."""
         p = sigmoid(self.curve.at(margin))
         return Confident(p, min(p, sigmoid(self.low.at(margin))), max(p, sigmoid(self.high.at(margin))))
+
+    def confidences(self, margins: Floats) -> list[Confident]:
+        """:meth:`confidence` of each margin, bit for bit."""
+        p = self.probabilities(margins)
+        low = np.minimum(p, sigmoid_many(self.low.at_many(margins)))
+        high = np.maximum(p, sigmoid_many(self.high.at_many(margins)))
+        return [Confident(*told) for told in zip(p.tolist(), low.tolist(), high.tolist(), strict=True)]
 
     def probabilities(self, margins: Floats) -> Floats:
         """The probabilities of many margins, the same bits as :meth:`confidence`."""

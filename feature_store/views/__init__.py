@@ -70,17 +70,18 @@ def lane_snapshots(
     """
     service = SERVICES["split-order"]
     situation = Situation(order, states, as_of, network)
-    for_order = {feature.name: _compute(feature, situation) for feature in service.features if feature.scope is Scope.ORDER}
-    for_node: dict[str, dict[str, _Row]] = {}
+    shared: list[_Row | None] = [_compute(one, situation) if one.scope is Scope.ORDER else None for one in service.features]
+    for_node: dict[str, list[_Row | None]] = {}
     candidates = network.lanes(order.ship_to.region) if only is None else tuple(only)
     rows: list[list[_Row]] = []
     for lane in candidates:
         seen = situation.on(lane)
         if lane.node_id not in for_node:
-            own = {feature.name: _compute(feature, seen) for feature in service.features if feature.scope is Scope.NODE}
-            for_node[lane.node_id] = for_order | own
-        shared = for_node[lane.node_id]
-        rows.append([shared.get(feature.name) or _compute(feature, seen) for feature in service.features])
+            for_node[lane.node_id] = [
+                _compute(one, seen) if one.scope is Scope.NODE else row for one, row in zip(service.features, shared, strict=True)
+            ]
+        known = for_node[lane.node_id]
+        rows.append([row or _compute(one, seen) for one, row in zip(service.features, known, strict=True)])
     values = np.array([[one[0] for one in row] for row in rows], dtype=np.float64).reshape(len(rows), len(service.names))
     values.flags.writeable = False
     return [
@@ -88,7 +89,7 @@ def lane_snapshots(
             lane.node_id,
             lane.service,
             FeatureSnapshot(
-                service.names, values[i], tuple(one[1] for one in row), tuple(one[2] for one in row), service.view_version, as_of
+                service.names, values[i], tuple([one[1] for one in row]), tuple([one[2] for one in row]), service.view_version, as_of
             ),
         )
         for i, (lane, row) in enumerate(zip(candidates, rows, strict=True))
