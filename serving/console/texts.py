@@ -153,8 +153,9 @@ def capital(text: str) -> str:
 
 
 def lower_first(text: str) -> str:
-    """Join a sentence to another, but leave names and abbreviations (``IP``, ``SKU-1``) as they are."""
-    return text[0].lower() + text[1:] if len(text) > 1 and text[1].islower() else text
+    """Join a sentence to another, but leave names and abbreviations (``IP``, ``SKU-1``, ``Project Code``) as they are."""
+    name = text.partition(":")[0]
+    return text[0].lower() + text[1:] if text[1:2].islower() and name[1:] == name[1:].lower() else text
 
 
 def told(value: Any, unit: str | None, written: Mapping[str, str] | None, language: str) -> str:

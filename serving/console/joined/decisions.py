@@ -165,6 +165,8 @@ def _reason_texts() -> Mapping[str, Mapping[str, str]]:
         for feature in service.features:
             texts.setdefault(feature.reason, feature.meaning)
     for policy in default_policies().values():
+        for fallback in policy.fallbacks.values():
+            texts.setdefault(f"FALLBACK_{fallback.name.upper()}", fallback.text)
         for check in policy.checks:
             if check.code and check.text:
                 texts[check.code] = check.text

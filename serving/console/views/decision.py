@@ -153,7 +153,9 @@ def _verdict(language: str, facts: DecisionFacts) -> str:
         return built_in
     if facts.line.outcome == "REVIEW":
         return say(language, "verdict.custom.REVIEW")
-    return say(language, "verdict.custom", event=facts.line.outcome)
+    event = str((facts.answer.get("confidence") or {}).get("event") or "")
+    bare = facts.line.outcome.replace(".", "").isdigit()  # a label such as 1 says nothing without its column
+    return say(language, "verdict.custom", event=f"{event} = {facts.line.outcome}" if bare and event else facts.line.outcome)
 
 
 def _telling(language: str, facts: DecisionFacts) -> list[str]:

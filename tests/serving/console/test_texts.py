@@ -104,5 +104,6 @@ def test_what_a_check_saw_reads_in_the_reader_s_words() -> None:
 
 def test_a_sentence_goes_on_without_changing_names() -> None:
     assert texts.lower_first("Size of the order") == "size of the order"
+    assert texts.lower_first("Project Code: 104-CI") == "Project Code: 104-CI"
     assert texts.lower_first("IP address") == "IP address"
     assert texts.gist("trouble level of the node (0 open, 2 closed)") == "trouble level of the node"
