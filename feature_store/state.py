@@ -114,10 +114,11 @@ class Tally:
         newest: when the newest event in it happened.
     """
 
-    __slots__ = ("count", "newest", "period", "total")
+    __slots__ = ("_asked", "count", "newest", "period", "total")
 
     def __init__(self, newest: Millis = 0) -> None:
         self.newest = newest
+        self._asked: tuple[int, int, tuple[int, int]] | None = None
         self.period: list[int] = []
         self.count: list[int] = []
         self.total: list[int] = []
@@ -127,6 +128,7 @@ class Tally:
 
     def add(self, when: Millis, period_length: Millis, total: int, keep: int) -> None:
         """Count one event in the period of ``when``, with ``total`` added to the period's total."""
+        self._asked = None
         period = when // period_length
         self.newest = max(self.newest, when)
         if self.period and self.period[-1] == period:
@@ -146,8 +148,13 @@ class Tally:
 
     def between(self, first: int, last: int) -> tuple[int, int]:
         """Count and total over the periods ``first`` to ``last``, both included."""
+        asked = self._asked  # all decisions of a day ask for the same window
+        if asked is not None and asked[0] == first and asked[1] == last:
+            return asked[2]
         low, high = bisect_left(self.period, first), bisect_right(self.period, last)
-        return sum(self.count[low:high]), sum(self.total[low:high])
+        found = sum(self.count[low:high]), sum(self.total[low:high])
+        self._asked = first, last, found
+        return found
 
     def pack(self) -> bytes:
         """Its columns, one after the other, little-endian."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Protocol
 
 from feature_store.times import HOUR, Millis
@@ -245,9 +246,10 @@ def _detail(check: Check, answer: bool | str | None, context: Mapping[str, Mappi
     """The values that the check saw, and why it could not be evaluated where it could not."""
     seen, missing = [], []
     for path in check.names:
-        root, _, name = path.partition(".")
-        if name in context[root]:
-            seen.append(f"{path} = {_show(context[root][name])}")
+        root, name = _parts(path)
+        known = context[root]
+        if name in known:
+            seen.append(f"{path} = {_show(known[name])}")
         else:
             missing.append(path)
     told = ", ".join(seen) or check.expression
@@ -256,11 +258,18 @@ def _detail(check: Check, answer: bool | str | None, context: Mapping[str, Mappi
     return f"not evaluated, {answer}; {told}" if isinstance(answer, str) else told
 
 
+@lru_cache(maxsize=4096)
+def _parts(path: str) -> tuple[str, str]:
+    """Root and name of a fact; the same few in every decision."""
+    root, _, name = path.partition(".")
+    return root, name
+
+
 def _show(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(str, value)) + "]"
     return str(value)

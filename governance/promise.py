@@ -30,10 +30,11 @@ def promise(order: Order, network: Network, at: Millis, probability: float) -> d
     if not able:
         return None
 
+    ready = {node_id: ready_at(network.node[node_id], at) for node_id in {lane.node_id for lane in able}}
+
     def arrival(lane: Rate) -> Millis:
-        return ready_at(network.node[lane.node_id], at) + round(lane.transit_days * DAY)
+        return ready[lane.node_id] + round(lane.transit_days * DAY)
 
     best = min(able, key=lambda lane: (arrival(lane), lane.node_id, lane.service))
-    handed = ready_at(network.node[best.node_id], at)
-    p90 = handed + round((best.transit_days * P90_TRANSIT + probability * LATE_SPREAD_DAYS) * DAY)
+    p90 = ready[best.node_id] + round((best.transit_days * P90_TRANSIT + probability * LATE_SPREAD_DAYS) * DAY)
     return {"p50": format_time(arrival(best)), "p90": format_time(p90)}

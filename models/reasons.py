@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,10 @@ class Direction(StrEnum):
 
     RAISES = "raises"
     LOWERS = "lowers"
+
+
+_WORDS: Mapping[Direction, tuple[str, str]] = {Direction.RAISES: ("raises", "提高"), Direction.LOWERS: ("lowers", "降低")}
+_CONTRIBUTION = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +88,15 @@ def explain(
     for index, contribution in enumerate(contributions.tolist()):
         if contribution != 0.0:
             groups.setdefault(cards[index].group, []).append((contribution, index))
-    totals = [(sum(contribution for contribution, _ in members), members) for members in groups.values()]
+    totals = [(sum([contribution for contribution, _ in members]), members) for members in groups.values()]
     ranked = sorted((pair for pair in totals if pair[0] != 0.0), key=lambda pair: (-abs(pair[0]), pair[1][0][1]))
     reasons = []
     for rank, (total, members) in enumerate(ranked, start=1):
         direction = Direction.RAISES if total > 0 else Direction.LOWERS
-        lead = (max if total > 0 else min)(members, key=lambda member: member[0])[1]
+        lead = members[0][1] if len(members) == 1 else (max if total > 0 else min)(members, key=_CONTRIBUTION)[1]
         card, value = cards[lead], float(values[lead])
         text = render(card, value, direction, effect)
-        reasons.append(Reason(rank, card.reason_code, text, direction.value, total, card.name, card.raw(value)))
+        reasons.append(Reason(rank, card.reason_code, text, _WORDS[direction][0], total, card.name, card.raw(value)))
     return tuple(reasons)
 
 
@@ -109,8 +114,8 @@ def render(card: FeatureCard, value: float, direction: Direction, effect: Effect
         if usual_en:
             en = f"{en}, as usual" if same else f"{en}, usual {usual_en}"
             zh = f"{zh}（与平常一致）" if same else f"{zh}（通常为{usual_zh}）"
-    verb = "提高" if direction is Direction.RAISES else "降低"
+    verb_en, verb_zh = _WORDS[direction]
     return {
-        "en": f"{label_en[:1].upper()}{label_en[1:]}{en}; this {direction.value} {effect.text['en']}",
-        "zh": f"{label_zh}{zh}，{verb}了{effect.text['zh']}",
+        "en": f"{label_en[:1].upper()}{label_en[1:]}{en}; this {verb_en} {effect.text['en']}",
+        "zh": f"{label_zh}{zh}，{verb_zh}了{effect.text['zh']}",
     }

@@ -24,6 +24,7 @@ SERVICES: Mapping[str, FeatureService] = {service.type: service for service in (
 
 _ENTITIES: Mapping[str, tuple[Entity, ...]] = {"acceptance": acceptance.ENTITIES, "fraud": fraud.ENTITIES, "split-order": lanes.ENTITIES}
 
+_DEFAULT, _STORE = Origin.DEFAULT, Origin.STORE
 _Row = tuple[float, Millis | None, Origin]
 
 
@@ -98,10 +99,12 @@ def lane_snapshots(
 
 def _compute(feature: Feature, situation: Situation) -> _Row:
     known = feature.calculation.run(situation)
-    if known is None or math.isnan(known.value):
-        return feature.default, None, Origin.DEFAULT
+    if known is None:
+        return feature.default, None, _DEFAULT
     value, event_time, origin = known
-    return value, event_time, origin or Origin.STORE
+    if math.isnan(value):
+        return feature.default, None, _DEFAULT
+    return value, event_time, origin or _STORE
 
 
 def _snapshot(service: FeatureService, rows: list[_Row], as_of: Millis) -> FeatureSnapshot:
