@@ -44,7 +44,7 @@ def new_key(settings: Settings, role: str, principal: str | None) -> str:
     base = wire_base(settings)
     try:
         migrate(base.engine)
-        return create_key(base.engine, role, principal or role)
+        return create_key(base.engine, role, role if principal is None else principal)
     finally:
         base.engine.dispose()
 

@@ -64,11 +64,11 @@ def routes(probes: Probes, *, clock: Callable[[], float] = time.monotonic) -> AP
     router = APIRouter(tags=["system"])
     figures = _Figures(probes, clock)
 
-    @router.get("/healthz", summary="The process answers")
+    @router.api_route("/healthz", methods=["GET", "HEAD"], summary="The process answers")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @router.get("/readyz", summary="Models are loaded and the database can be written", responses={503: {"description": "not ready"}})
+    @router.api_route("/readyz", methods=["GET", "HEAD"], summary="Models are loaded and the database can be written", responses={503: {"description": "not ready"}})
     async def readyz() -> Response:
         database, (told, deciding) = await asyncio.gather(asyncio.to_thread(probes.database), asyncio.to_thread(probes.deciding))
         reasons = [reason for reason in (database, deciding) if reason is not None]
