@@ -10,7 +10,7 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from feature_store.times import Millis, format_time, parse_time
@@ -22,8 +22,12 @@ MICRO = 1_000_000
 _PLAIN = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,20})?")
 
 
-def _read_time(value: object) -> object:
-    if isinstance(value, bool):
+FROM_WIRE = {"wire": True}
+"""The validation context of what came from outside: there a time is a text, never a number."""
+
+
+def _read_time(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, bool) or (info.context is FROM_WIRE and not isinstance(value, str)):
         raise ValueError("a time is an RFC 3339 text such as 2026-11-11T00:00:03.120Z")
     return parse_time(value) if isinstance(value, str) else value
 

@@ -10,13 +10,16 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from feature_store.order import Order
+from feature_store.order import FROM_WIRE, Order
 from governance.decision import Stage
 from governance.policy import Policy
 from models.specs import DecisionType
 from serving.api.schemas import MAX_KEY, CustomBody, DecideBody, OrderBody, SplitBody
 from serving.errors import Problem, ProblemKind, fault, invalid, not_found, validation_problem
 from serving.force import Force
+
+MAX_DEPTH = 100
+"""Levels of lists and objects in a body; the writer of JSON gives up at 254."""
 
 ORDERS = "order_decision"
 """The pseudo type of ``/v1/orders/decide``: three decisions on one order. No custom type can be called so: names have no underscore."""
@@ -94,16 +97,15 @@ class Admitted:
 
 
 def parse_body(raw: bytes) -> dict[str, Any] | Problem:
-    """Decode a body: a JSON object without NUL characters, which no database keeps."""
+    """Decode a body: a JSON object, nested no deeper than it can be written again."""
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         return Problem(ProblemKind.MALFORMED, f"The body cannot be read as JSON: {error}.", [fault(["body"], str(error))])
     if not isinstance(value, dict):
         return invalid([fault(["body"], "a JSON object is required")])
-    if b"\\u0000" in raw:
-        for loc in _nul_places(value, ()):
-            return invalid([fault(loc, "contains a NUL character")])
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _deeper_than(value, MAX_DEPTH):
+        return invalid([fault(["body"], f"nested more than {MAX_DEPTH} levels deep")])
     return value
 
 
@@ -118,7 +120,7 @@ def admit(ask: Ask, force: Force, fingerprint: Callable[[bytes], bytes]) -> Admi
             return not_found(f"There is no decision type {ask.type!r}; there are {', '.join(known)}.")
         policies[decision_type] = policy
     try:
-        body = BODIES.get(ask.type, CustomBody).model_validate(ask.body)
+        body = BODIES.get(ask.type, CustomBody).model_validate(ask.body, context=FROM_WIRE)
     except ValidationError as error:
         return validation_problem(error)
     if body.mode == "live" and (refusal := refuse_key(ask.key)) is not None:
@@ -127,6 +129,9 @@ def admit(ask: Ask, force: Force, fingerprint: Callable[[bytes], bytes]) -> Admi
     if isinstance(fallbacks, Problem):
         return fallbacks
     text = orjson.dumps(ask.body, option=orjson.OPT_SORT_KEYS)
+    if b"\\u0000" in text:
+        for loc in _nul_places(ask.body, ()):
+            return invalid([fault(loc, "contains a NUL character, which no database keeps")])
     deadline = None if body.deadline_ms is None else ask.started + body.deadline_ms / 1000
     return Admitted(ask, types, body, text, fingerprint(ask.type.encode() + b"\n" + text), policies, fallbacks, deadline)
 
@@ -157,6 +162,21 @@ def _fallbacks(asked: str | None, policies: Mapping[str, Policy]) -> dict[str, s
         decision_type: asked if asked is not None and asked in policy.fallbacks else policy.default_fallback
         for decision_type, policy in policies.items()
     }
+
+
+def _deeper_than(value: Any, limit: int) -> bool:
+    """Whether lists and objects nest deeper; level by level, because recursion is what deep nesting breaks."""
+    level = [value]
+    for _ in range(limit):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _nul_places(value: Any, loc: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:

@@ -74,7 +74,7 @@ class Edges:
     Attributes:
         force: the models and policies of this moment.
         fingerprint: keyed digest of a request, 32 bytes.
-        build: version of this code, for the record.
+        running: digests of this code and of the libraries under it, for the record.
     """
 
     force: Callable[[], Force]
@@ -84,7 +84,7 @@ class Edges:
     signer: Signer
     fingerprint: Callable[[bytes], bytes]
     tenant: str = "default"
-    build: str = "0"
+    running: Mapping[str, str] = field(default_factory=dict)
     clock: Callable[[], Millis] = now
 
 
@@ -165,7 +165,7 @@ class Answerer:
 
     def _rows(self, admitted: Admitted, force: Force, timing: Timing, outcomes: Outcomes) -> list[Row]:
         """The rows of one request; the first one's response is the answer."""
-        context = Context(admitted, timing, self._edges.tenant, self._edges.build, outcomes.together_json())
+        context = Context(admitted, timing, self._edges.tenant, self._edges.running, outcomes.together_json())
         single = admitted.ask.type != ORDERS
         parts = {
             name: self._row(context, force, one, admitted.key if single else part_key(admitted.key, name))

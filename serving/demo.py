@@ -99,14 +99,15 @@ def _say(text: str, began: float) -> None:
 
 def main() -> int:
     """Fill the home named by the environment."""
-    from serving.cli import explained
+    from serving.commands import explanation
 
     try:
         fill(Settings())
     except Exception as error:
-        if not explained(error):
+        told = explanation(error)
+        if told is None:
             raise
-        print(f"ordinance: {error}", file=sys.stderr)
+        print(f"ordinance: {told}", file=sys.stderr)
         return 1
     return 0
 

@@ -71,5 +71,5 @@ def recall_from(reader: DecisionReader, run: Run) -> Recall:
 
 def _recall(reader: DecisionReader, admitted: Admitted) -> Earlier:
     order = admitted.order
-    answered, latest = reader.recall(admitted.ask.principal, admitted.key, order.order_id if order else None, admitted.types)
+    answered, latest = reader.recall(admitted.ask.principal, admitted.key, order.order_id if order else None)
     return Earlier(latest_version=latest) if answered is None else Earlier(answered.fingerprint, answered.response)

@@ -157,7 +157,7 @@ def _value(name: str, text: str) -> object:
             raise ValueError("a text is required")
         return text
     if name in WHOLE_FILTERS:
-        if not text.isdecimal() or len(text) > 9:
+        if not (text.isascii() and text.isdecimal()) or len(text) > 9:
             raise ValueError(f"{text!r} is not a whole number")
         return int(text)
     if name in REAL_FILTERS:
@@ -175,7 +175,7 @@ def _value(name: str, text: str) -> object:
 
 
 def _limit(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= MAX_LIMIT or len(text) > 9:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:9]) <= MAX_LIMIT or len(text) > 9:
         raise ValueError(f"a whole number from 1 to {MAX_LIMIT} is required")
     return int(text)
 
@@ -185,7 +185,7 @@ def _refuse_wait(query: Mapping[str, str]) -> Problem | None:
     unknown = sorted(set(query) - {"wait"})
     if unknown:
         return invalid([fault(["query", name], "unknown; known is wait") for name in unknown])
-    if wait is not None and not (wait.isdecimal() and len(wait) <= 3 and int(wait) <= LONGEST_WAIT_S):
+    if wait is not None and not (wait.isascii() and wait.isdecimal() and len(wait) <= 3 and int(wait) <= LONGEST_WAIT_S):
         return invalid([fault(["query", "wait"], f"seconds from 0 to {LONGEST_WAIT_S} are required")])
     return None
 

@@ -51,14 +51,14 @@ class Context:
     """What every record of one request shares.
 
     Attributes:
-        build: version of this code.
+        running: digests of this code (``build``) and of the libraries under it (``environment``).
         together: for ``/v1/orders/decide`` how the decisions were combined.
     """
 
     admitted: Admitted
     timing: Timing
     tenant: str
-    build: str
+    running: Mapping[str, str]
     together: Mapping[str, Any] | None = None
 
 
@@ -67,7 +67,7 @@ def draft_decision(context: Context, one: Made, *, policy: Policy, models: Model
     inputs, decision = one.inputs, one.decision
     deployed = models.get(decision.type)
     groups = _groups(context, one, policy, answer, deployed.described if deployed else ())
-    digests = {"policy": policy.digest, "build": context.build}
+    digests = {"policy": policy.digest, **context.running}
     if decision.model is not None:
         digests["model"] = decision.model.digest
     if decision.snapshot is not None:
@@ -110,7 +110,7 @@ def draft_order(context: Context, outcomes: Outcomes, leaves: Mapping[str, bytes
     return Draft(
         kind=Kind.ORDER_DECISION,
         decision_type=ORDERS,
-        digests={"build": context.build, **{name: f"sha256:{leaf.hex()}" for name, leaf in leaves.items()}},
+        digests={**context.running, **{name: f"sha256:{leaf.hex()}" for name, leaf in leaves.items()}},
         groups=groups,
         subjects=about_customer(order.customer.customer_id, groups),
         record_id=record_id,
@@ -211,7 +211,7 @@ def _policy_group(decision: Decision, policy: Policy) -> dict[str, Any]:
         "id": policy.id,
         "version": policy.version,
         "digest": policy.digest,
-        "parameters": {name: tidy(value) for name, value in policy.values.items()},
+        "parameters": {name: value if isinstance(value, bool) else tidy(value) for name, value in policy.values.items()},
         "results": [{"id": r.id, "hard": r.hard, "passed": r.passed, "detail": r.detail} for r in results],
     }
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -26,6 +25,7 @@ from serving.admission import Ask
 from serving.answer import Answerer, Edges
 from serving.api.decisions import READY_PATH, DecisionsApp
 from serving.api.schemas import ACCEPTANCE_EXAMPLE, FRAUD_EXAMPLE, SPLIT_EXAMPLE
+from serving.build import code_digest, environment_digest
 from serving.edges import recall_from, runner, states_from
 from serving.home import Home, open_home
 from serving.loading import ForceKeeper
@@ -143,7 +143,7 @@ def wire_decisions(settings: Settings, *, echoes: bool = True) -> WiredDecisions
         signer=base.signer,
         fingerprint=load_fingerprint(base.home.keys),
         tenant=settings.tenant,
-        build=version("ordinance"),
+        running={"build": code_digest(), "environment": environment_digest()},
     )
     access = Access(engine)
     access.refresh()

@@ -157,15 +157,13 @@ class DecisionReader:
             row = connection.execute(_LOOKUP, {"principal": principal, "key": idempotency_key}).one_or_none()
         return Answered(row.record_id, bytes(row.fingerprint), decompress(bytes(row.response))) if row else None
 
-    def recall(
-        self, principal: str, idempotency_key: str, order_id: str | None, types: Sequence[str]
-    ) -> tuple[Answered | None, int | None]:
-        """What was answered under a key, and the highest version of the order that was decided for any of these types.
+    def recall(self, principal: str, idempotency_key: str, order_id: str | None) -> tuple[Answered | None, int | None]:
+        """What was answered under a key, and the highest version of the order that anything was decided about.
 
         The read before every decision, so it goes straight to the driver.
         """
-        asked = (principal, idempotency_key) if order_id is None else (principal, idempotency_key, order_id, *types)
-        statement = _recall(self._reads.mark, 0 if order_id is None else len(types))
+        asked = (principal, idempotency_key) if order_id is None else (principal, idempotency_key, order_id)
+        statement = _recall(self._reads.mark, of_order=order_id is not None)
         answered, latest = None, None
         for record_id, fingerprint, response, version in self._reads.rows(statement, asked):
             if record_id is None:
@@ -231,7 +229,7 @@ _LATEST = select(func.max(decisions.c.order_version)).where(
     decisions.c.order_id == bindparam("order_id"), decisions.c.type == bindparam("type")
 )
 _RECALL = """SELECT record_id, fingerprint, response, NULL FROM decisions WHERE principal = {0} AND idempotency_key = {0}"""
-_RECALL_ORDER = """ UNION ALL SELECT NULL, NULL, NULL, max(order_version) FROM decisions WHERE order_id = {0} AND type IN ({1})"""
+_RECALL_ORDER = """ UNION ALL SELECT NULL, NULL, NULL, max(order_version) FROM decisions WHERE order_id = {0}"""
 _NEXT_TYPE = select(func.min(decisions.c.type)).where(decisions.c.type > bindparam("after"))
 
 _LINE = tuple(decisions.c[name] for name in DecisionLine.__dataclass_fields__)
@@ -249,10 +247,9 @@ _RECORD = (
 )
 
 
-@lru_cache(maxsize=32)
-def _recall(mark: str, types: int) -> str:
-    order = _RECALL_ORDER.format(mark, ", ".join([mark] * types)) if types else ""
-    return _RECALL.format(mark) + order
+@lru_cache(maxsize=4)
+def _recall(mark: str, *, of_order: bool) -> str:
+    return (_RECALL + _RECALL_ORDER if of_order else _RECALL).format(mark)
 
 
 def _whole() -> Select[Any]:

@@ -101,7 +101,7 @@ class DecisionsApp:
 
     async def _serve(self, scope: Scope, receive: Receive, request_id: str | None, started: float) -> Reply:
         path = _path(scope)
-        if path == READY_PATH:
+        if path == READY_PATH and scope["method"] in {"GET", "HEAD"}:
             return Reply(200, to_bytes(self._force().to_json()))
         key = bearer(scope)
         try:

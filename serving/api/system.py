@@ -68,7 +68,12 @@ def routes(probes: Probes, *, clock: Callable[[], float] = time.monotonic) -> AP
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @router.api_route("/readyz", methods=["GET", "HEAD"], summary="Models are loaded and the database can be written", responses={503: {"description": "not ready"}})
+    @router.api_route(
+        "/readyz",
+        methods=["GET", "HEAD"],
+        summary="Models are loaded and the database can be written",
+        responses={503: {"description": "not ready"}},
+    )
     async def readyz() -> Response:
         database, (told, deciding) = await asyncio.gather(asyncio.to_thread(probes.database), asyncio.to_thread(probes.deciding))
         reasons = [reason for reason in (database, deciding) if reason is not None]

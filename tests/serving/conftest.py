@@ -178,7 +178,7 @@ def make_service(engine: Engine, force: Force) -> tuple[Service, Recorder]:
     run = runner(engine, ThreadPoolExecutor(2))
     edges = Edges(
         force=lambda: force, read=states_from(store, run), recall=recall_from(reader, run), records=recorder,
-        signer=Signer("ordinance.test/log", b"s" * 32), fingerprint=fingerprinter(b"f" * 32), build="test",
+        signer=Signer("ordinance.test/log", b"s" * 32), fingerprint=fingerprinter(b"f" * 32), running={"build": "test", "environment": "test"},
     )  # fmt: skip
     app = DecisionsApp(Answerer(edges), Lookups(reader, run), Access(engine), lambda: force)
     store.ingest(network_events())

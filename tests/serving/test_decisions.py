@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from governance.access import MATRIX, ROUTES, Action, Role
 from serving.api import decisions as routes
+from serving.api.schemas import ACCEPTANCE_EXAMPLE
 
 SPLIT_PARTS: dict[str, Any] = {
     "nodes": [{"node_id": "A", "region": "east"}, {"node_id": "B", "region": "east", "processing_cost": {"amount": "1.50", "currency": "CNY"}}],
@@ -384,3 +386,50 @@ def test_the_decision_path_loads_none_of_the_heavy_libraries() -> None:
     code = f"import sys, serving.api.decisions, serving.edges, serving.loading; print([m for m in {heavy} if m in sys.modules])"
     told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120)
     assert told.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("depth", [101, 300, 900])
+def test_deep_nesting_is_refused_with_its_limit(service: Any, depth: int) -> None:
+    body = copy.deepcopy(ACCEPTANCE_EXAMPLE)
+    nested: Any = "x\x00"
+    for _ in range(depth):
+        nested = [nested]
+    body["order"]["attributes"] = {"x": nested}
+    refused = service.decide("acceptance", body)
+    assert refused.status == 422
+    assert "levels deep" in refused.json["detail"]
+
+
+def test_a_lower_version_of_an_order_is_late_for_every_type(service: Any) -> None:
+    body = copy.deepcopy(ACCEPTANCE_EXAMPLE)
+    body["order"]["order_version"] = 3
+    assert service.decide("acceptance", body, key="v3").status == 200
+    older = copy.deepcopy(body)
+    older["order"]["order_version"] = 2
+    del older["fallback"]
+    assert service.decide("fraud", older, key="v2").status == 409
+
+
+def test_a_time_is_a_text_not_a_number_of_unknown_unit(service: Any) -> None:
+    body = copy.deepcopy(ACCEPTANCE_EXAMPLE)
+    body["order"]["placed_at"] = 1_762_819_203
+    refused = service.decide("acceptance", body)
+    assert refused.status == 422
+    assert ["order", "placed_at"] in [error["loc"] for error in refused.json["errors"]]
+
+
+def test_one_item_that_no_database_keeps_leaves_its_batch_alone(service: Any) -> None:
+    good, bad = copy.deepcopy(ACCEPTANCE_EXAMPLE), copy.deepcopy(ACCEPTANCE_EXAMPLE)
+    bad["order"]["channel"] = "a\x00b"
+    items = [{"idempotency_key": "n-1", **bad}, {"idempotency_key": "n-2", **good}]
+    told = service.call("POST", "/v1/decisions/acceptance/batch", json={"items": items}).json["items"]
+    assert [item["status"] for item in told] == [422, 200]
+
+
+def test_a_record_names_the_code_and_the_libraries_that_made_it(service: Any) -> None:
+    decided = service.decide("acceptance", ACCEPTANCE_EXAMPLE).json
+    stored = service.reader.get(decided["decision_id"])
+    assert stored is not None
+    digests = orjson.loads(stored.entry)["digests"]
+    assert digests["build"] == "test"
+    assert digests["environment"] == "test"
