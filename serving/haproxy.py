@@ -1,11 +1,13 @@
 """What stands between Ray Serve and the HAProxy binary that it ships: our changes to the configuration it writes.
 
 Ray renders HAProxy's configuration itself and starts the binary named by ``RAY_SERVE_HAPROXY_BINARY_PATH``. We name a launcher
-there that rewrites the file first and then becomes HAProxy. Three things are mended:
+there that rewrites the file first and then becomes HAProxy. Four things are mended:
 
 * the statistics page and the metrics exporter would listen on every interface, and the admin socket would be open to every
   local user: the first two go, the socket is for the owner;
 * an application has one path prefix in Ray Serve, decisions answer under two: the second is rewritten to the first;
+* without a replica a request would go through Ray's own proxy, which does not hand the caller's Authorization on, so that the replica
+  that has just come up would say 401: nobody stands in for a replica, the request is refused with 503;
 * HAProxy's own 502, 503 and 504 would reach the client as a bare 500: they become a 503 problem that says when to try again.
 """
 
@@ -40,6 +42,7 @@ def mend(config: str, problem_file: str) -> str:
     config = re.sub(r"(stats socket \S+) mode 666 ", r"\1 mode 600 ", config)
     config = _without_section(config, "frontend prometheus")
     config = _without_section(config, "listen stats")
+    config = re.sub(r"^\s*server \S+ \S+ check backup$\n", "", config, flags=re.MULTILINE)
     config = re.sub(r"^(\s*errorfile 50[234] )\S+$", lambda found: found.group(1) + problem_file, config, flags=re.MULTILINE)
     rewrite = f"    http-request set-path {INTERNAL_ORDERS}%[path,regsub(^{ORDERS},)] if {{ path_beg {ORDERS} }}"
     return re.sub(r"^frontend http_frontend\n\s*bind .*$", lambda found: f"{found.group(0)}\n{rewrite}", config, flags=re.MULTILINE)

@@ -64,13 +64,14 @@ def routes(probes: Probes, *, clock: Callable[[], float] = time.monotonic) -> AP
     router = APIRouter(tags=["system"])
     figures = _Figures(probes, clock)
 
-    @router.api_route("/healthz", methods=["GET", "HEAD"], summary="The process answers")
+    @router.head("/healthz", include_in_schema=False)
+    @router.get("/healthz", summary="The process answers")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @router.api_route(
+    @router.head("/readyz", include_in_schema=False)
+    @router.get(
         "/readyz",
-        methods=["GET", "HEAD"],
         summary="Models are loaded and the database can be written",
         responses={503: {"description": "not ready"}},
     )

@@ -54,7 +54,7 @@ def backend(name: str, prefix: str) -> SimpleNamespace:
         app_name=name,
         path_prefix=prefix,
         servers=[server],
-        fallback_server=None,
+        fallback_server=SimpleNamespace(name=f"{name}-fallback", host="127.0.0.1", port=30002),
         ingress_request_router_servers=[],
         ingress_deployment_name=name,
         **timeouts,
@@ -87,6 +87,14 @@ def test_its_own_errors_become_a_problem_that_says_try_again(tmp_path: Path) -> 
         [status, str(tmp_path / "503.http")] for status in ("502", "503", "504")
     ]
     assert b"Retry-After" in PROBLEM
+
+
+def test_nobody_stands_in_for_a_replica(tmp_path: Path) -> None:
+    before = rendered(tmp_path)
+    assert before.count("check backup") == 2
+    after = mend(before, "x")
+    assert "backup" not in after
+    assert after.count("server decisions-1 127.0.0.1:30001 check") == 1
 
 
 def test_haproxy_accepts_what_we_write(tmp_path: Path) -> None:
