@@ -231,7 +231,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--home", type=Path, help="a filled home to copy; without one it is filled first")
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--replicas", type=int, default=1)
+    parser.add_argument("--replicas", type=int, default=2)
     parser.add_argument("--sqlite-only", action="store_true")
     arguments = parser.parse_args(argv)
     print(f"## Service, run {uuid.uuid4().hex[:6]}\n", flush=True)

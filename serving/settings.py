@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     """The one port for decisions and pages."""
     database_url: str | None = None
     """SQLAlchemy URL of decisions, ledger and workflow state; by default SQLite in the home. ``postgresql+psycopg://...`` for more."""
-    decision_replicas: Annotated[int, Field(ge=1, le=64)] = 1
+    decision_replicas: Annotated[int, Field(ge=1, le=64)] = 2
     """Processes that decide."""
     tenant: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")] = "default"
     """Named in every record."""
