@@ -6,8 +6,8 @@ there that rewrites the file first and then becomes HAProxy. Four things are men
 * the statistics page and the metrics exporter would listen on every interface, and the admin socket would be open to every
   local user: the first two go, the socket is for the owner;
 * an application has one path prefix in Ray Serve, decisions answer under two: the second is rewritten to the first;
-* without a replica a request would go through Ray's own proxy, which does not hand the caller's Authorization on, so that the replica
-  that has just come up would say 401: nobody stands in for a replica, the request is refused with 503;
+* without a replica a request would go through Ray's own proxy; around a replica's start callers with a valid key were seen to get 401
+  then, and no longer since: nobody stands in for a replica, the request is refused with 503;
 * HAProxy's own 502, 503 and 504 would reach the client as a bare 500: they become a 503 problem that says when to try again.
 """
 
