@@ -22,6 +22,7 @@ from feature_store.schema import CheckReport, ColumnReport, ColumnRule, Template
 from feature_store.suites import Expectation, SuiteResult, as_objects, run_suite
 from feature_store.targets import TargetReading, read_target
 from feature_store.times import format_time
+from feature_store.wording import Text, told
 
 _EXAMPLES = 5
 
@@ -78,7 +79,7 @@ def examine(dataset: Dataset, template: Template, choices: Choices | None = None
     time = columns.get(chosen.time or "")
     known_at = columns.get(template.known_at or "")
     # 4. What cannot be learnt from, and what must not be.
-    left_out: dict[str, tuple[str, str]] = {}
+    left_out: dict[str, tuple[str, Text]] = {}
     group = None
     if target is not None and not any(problem.code in {"one_class_target", "empty_target", "time_target"} for problem in problems):
         roles = {chosen.target, chosen.time, template.known_at}
@@ -87,7 +88,7 @@ def examine(dataset: Dataset, template: Template, choices: Choices | None = None
         found, warned = _exclusions(candidates, target, time, group, template)
         left_out |= found
         problems += warned
-    left_out |= {name: ("excluded_by_user", "Left out by the user.") for name in chosen.exclude if name in columns}
+    left_out |= {name: ("excluded_by_user", told("excluded_by_user")) for name in chosen.exclude if name in columns}
     for name in chosen.keep:
         if name in left_out:
             problems.append(_kept(name, left_out.pop(name)[1]))
@@ -97,8 +98,7 @@ def examine(dataset: Dataset, template: Template, choices: Choices | None = None
     reports = tuple(_column_report(column, _role(column.name, chosen, template, group, left_out), left_out) for column in columns.values())
     features = tuple(columns[report.name] for report in reports if report.role == "feature")
     if target is not None and not features:
-        fix = "Add columns that describe the case, or keep one that was left out."
-        problems.append(DataProblem("no_features", ("file",), "No column is left to learn from.", fix=fix))
+        problems.append(DataProblem("no_features", ("file",), told("no_features"), fix=told("no_features.fix")))
     report = _report(dataset, reports, problems, suite, target=target, time=time, group=group)
     return Checked(report, features, target, time, known_at, group)
 
@@ -133,8 +133,8 @@ def _suite(
             "expect_table_row_count_to_be_between",
             None,
             "too_few_rows",
-            f"The file has {{observed}} rows; at least {template.minimum_rows} are needed to learn and to judge.",
-            "Add rows.",
+            told("too_few_rows", observed="<observed>", least=template.minimum_rows),
+            told("too_few_rows.fix"),
             {"min_value": template.minimum_rows},
         )
     ]
@@ -176,62 +176,41 @@ def _expectations(rule: ColumnRule, part: str, header: Sequence[str], column: Co
         if not rule.required:
             return []
         near = _nearest(rule.column, header)
-        fix = f"Did you mean {near!r}?" if near else f"The file has: {', '.join(repr(name) for name in list(header)[:12])}."
-        return [Expectation("expect_column_to_exist", rule.column, "missing_column", f"There is no column {rule.column!r}.", fix, {}, loc)]
-    wanted = [Expectation("expect_column_to_exist", rule.column, "missing_column", f"There is no column {rule.column!r}.", "", {}, loc)]
-    if rule.filled and not (column.unread.any() or column.text.missing_levels.any()):
-        wanted.append(Expectation("expect_column_values_to_not_be_null", rule.column, "missing_value", "", "", {}, loc))
-    elif rule.filled:
-        word = "time" if rule.kind is Kind.TIME else rule.kind.value
-        code = "unparsable_time" if rule.kind is Kind.TIME else "missing_value"
-        seen = f" Most of the column reads as {column.format}." if column.format and column.format != "iso" else ""
-        fix = (
-            f"Write it like 2026-11-11 or 2026-11-11T08:30:00Z, or delete the row.{seen}"
-            if rule.kind is Kind.TIME
-            else "Fill it, or delete the row."
-        )
-        wanted.append(
-            Expectation(
-                "expect_column_values_to_not_be_null", rule.column, code, f"{{value}} in {rule.column!r} is no {word}.", fix, {}, loc
-            )
-        )
-    if rule.minimum is not None or rule.maximum is not None:
-        low, high = rule.minimum, rule.maximum
-        span = (
-            f"from {low:g} to {high:g}"
-            if low is not None and high is not None
-            else f"at least {low:g}"
-            if low is not None
-            else f"at most {high:g}"
-        )
-        wanted.append(
-            Expectation(
-                "expect_column_values_to_be_between",
-                rule.column,
-                "out_of_range",
-                f"{{value}} in {rule.column!r} is out of range: {span}.",
-                "Correct the value, or delete the row.",
-                {"min_value": low, "max_value": high},
-                loc,
-            )
-        )
+        listed = ", ".join(repr(name) for name in list(header)[:12])
+        fix = told("missing_column.near", near=near) if near else told("missing_column.fix", columns=listed)
+        return [
+            Expectation("expect_column_to_exist", rule.column, "missing_column", told("missing_column", column=rule.column), fix, {}, loc)
+        ]
+    wanted = [Expectation("expect_column_to_exist", rule.column, "missing_column", told("missing_column", column=rule.column), "", {}, loc)]
+    if rule.filled:
+        wanted.append(_filled(rule, loc, column))
+
+    def expect(type_: str, code: str, kwargs: dict[str, Any], **values: object) -> None:
+        msg = told(code, value="<value>", column=rule.column, **values)
+        wanted.append(Expectation(type_, rule.column, code, msg, told(f"{code}.fix"), kwargs, loc))
+
+    low, high = rule.minimum, rule.maximum
+    if low is not None or high is not None:
+        key = "both" if low is not None and high is not None else "low" if low is not None else "high"
+        span = told(f"span.{key}", low=f"{low:g}" if low is not None else "", high=f"{high:g}" if high is not None else "")
+        expect("expect_column_values_to_be_between", "out_of_range", {"min_value": low, "max_value": high}, span=span)
     if rule.allowed:
-        msg = f"{{value}} in {rule.column!r} is none of {', '.join(rule.allowed)}."
-        wanted.append(
-            Expectation(
-                "expect_column_values_to_be_in_set",
-                rule.column,
-                "not_allowed",
-                msg,
-                "Use one of these.",
-                {"value_set": list(rule.allowed)},
-                loc,
-            )
-        )
+        expect("expect_column_values_to_be_in_set", "not_allowed", {"value_set": list(rule.allowed)}, allowed=", ".join(rule.allowed))
     if rule.unique:
-        msg = f"{{value}} in {rule.column!r} occurs more than once."
-        wanted.append(Expectation("expect_column_values_to_be_unique", rule.column, "not_unique", msg, "Keep one of the rows.", {}, loc))
+        expect("expect_column_values_to_be_unique", "not_unique", {})
     return wanted
+
+
+def _filled(rule: ColumnRule, loc: tuple[str | int, ...], column: Column) -> Expectation:
+    """Every row needs a value that reads as the rule says."""
+    type_ = "expect_column_values_to_not_be_null"
+    if not (column.unread.any() or column.text.missing_levels.any()):
+        return Expectation(type_, rule.column, "missing_value", Text("", ""), "", {}, loc)
+    msg = told("no_such_kind", value="<value>", column=rule.column, kind=told(f"kind.{rule.kind.value}"))
+    if rule.kind is not Kind.TIME:
+        return Expectation(type_, rule.column, "missing_value", msg, told("no_such_kind.fix"), {}, loc)
+    seen = told("no_time.seen", format=column.format) if column.format and column.format != "iso" else ""
+    return Expectation(type_, rule.column, "unparsable_time", msg, told("no_time.fix").then(seen), {}, loc)
 
 
 def _nearest(name: str, header: Sequence[str]) -> str | None:
@@ -247,9 +226,9 @@ def _remarks(column: Column) -> DataProblem:
     row = int(np.argmax(column.unread))
     codes = column.text.codes[column.unread]
     common = [column.text.levels[code] for code in np.argsort(-np.bincount(codes), kind="stable")[:2]]
-    msg = f"{count:,} cells of {column.name!r} hold no {'time' if column.kind is Kind.TIME else 'number'} ({', '.join(repr(text) for text in common)}): they count as missing."
-    fix = "Nothing to do, if that is what they mean."
-    return DataProblem("read_as_missing", ("file",), msg, row + 2, column.name, fix, Severity.WARNING, count)
+    kind = told("kind.time" if column.kind is Kind.TIME else "kind.number")
+    msg = told("read_as_missing", count=count, column=column.name, kind=kind, common=", ".join(repr(text) for text in common))
+    return DataProblem("read_as_missing", ("file",), msg, row + 2, column.name, told("read_as_missing.fix"), Severity.WARNING, count)
 
 
 def _group(candidates: Sequence[Column], target: TargetReading, chosen: str | None) -> Group | None:
@@ -264,19 +243,19 @@ def _group(candidates: Sequence[Column], target: TargetReading, chosen: str | No
 
 def _exclusions(
     candidates: Sequence[Column], target: TargetReading, time: Column | None, group: Group | None, template: Template
-) -> tuple[dict[str, tuple[str, str]], list[DataProblem]]:
+) -> tuple[dict[str, tuple[str, Text]], list[DataProblem]]:
     """Columns that stay out, with code and reason, and the warnings about them."""
-    left_out: dict[str, tuple[str, str]] = {}
+    left_out: dict[str, tuple[str, Text]] = {}
     warnings: list[DataProblem] = []
     if template.trusted:
         return left_out, warnings
     for identifier in find_identifiers(candidates, time):
         left_out[identifier.column] = (identifier.code, identifier.msg)
     if group is not None:
-        left_out[group.column] = ("group", f"It names the {group.groups:,} groups of rows; a name is no cause.")
+        left_out[group.column] = ("group", told("group", groups=group.groups))
     rest = [column for column in candidates if column.name not in left_out]
     for leak in find_leaks(rest, target.target, time, group.ids if group else None):
-        fix = "It is left out. Keep it only if it is known when the decision is made." if leak.excluded else ""
+        fix = told("leakage.fix") if leak.excluded else ""
         code = "leakage" if leak.excluded else leak.code
         warnings.append(DataProblem(code, ("file",), leak.msg, column=leak.column, fix=fix, severity=Severity.WARNING))
         if leak.excluded:
@@ -284,17 +263,16 @@ def _exclusions(
     return left_out, warnings
 
 
-def _kept(name: str, reason: str) -> DataProblem:
-    msg = f"It is used because the user wants it. {reason}"
-    return DataProblem("kept_by_user", ("file",), msg, column=name, severity=Severity.WARNING)
+def _kept(name: str, reason: Text) -> DataProblem:
+    return DataProblem("kept_by_user", ("file",), told("kept_by_user").then(reason), column=name, severity=Severity.WARNING)
 
 
 def _grouped(group: Group) -> DataProblem:
-    msg = f"Rows with the same {group.column!r} share one outcome ({group.agreement:.1%} of the groups): no group is split between training and test."
+    msg = told("group_found", column=group.column, agreement=group.agreement)
     return DataProblem("group_found", ("file",), msg, column=group.column, severity=Severity.WARNING)
 
 
-def _role(name: str, chosen: Choices, template: Template, group: Group | None, left_out: dict[str, tuple[str, str]]) -> str:
+def _role(name: str, chosen: Choices, template: Template, group: Group | None, left_out: dict[str, tuple[str, Text]]) -> str:
     if name == chosen.target:
         return "target"
     if name == chosen.time:
@@ -306,7 +284,7 @@ def _role(name: str, chosen: Choices, template: Template, group: Group | None, l
     return "excluded" if name in left_out else "feature"
 
 
-def _column_report(column: Column, role: str, left_out: dict[str, tuple[str, str]]) -> ColumnReport:
+def _column_report(column: Column, role: str, left_out: dict[str, tuple[str, Text]]) -> ColumnReport:
     present = column.values[column.present]
     counts = column.text.counts
     counts[column.text.missing_levels] = 0

@@ -27,6 +27,7 @@ from feature_store import sniffing
 from feature_store.problems import DataProblem, DataRefused
 from feature_store.tables import datasets as datasets_table
 from feature_store.times import Millis, now
+from feature_store.wording import told
 
 __all__ = ["DataProblem", "DataRefused", "Dataset", "Limits", "Receiver", "accept", "find", "records", "save_report", "stored_report"]
 
@@ -305,8 +306,8 @@ def _measure(path: Path, encoding: str, delimiter: str, limits: Limits) -> tuple
     header = [name.strip() for name in next(reader, [])]
     problems += sniffing.check_header(header)
     if len(header) > limits.columns:
-        fix = "Leave columns out that do not bear on the decision."
-        problems.append(DataProblem("too_many_columns", ("file",), f"{len(header):,} columns; at most {limits.columns:,}.", row=1, fix=fix))
+        msg = told("too_many_columns", count=len(header), most=limits.columns)
+        problems.append(DataProblem("too_many_columns", ("file",), msg, row=1, fix=told("too_many_columns.fix")))
     try:
         for rows, record in enumerate(reader, start=1):
             if len(record) != len(header):
@@ -314,25 +315,23 @@ def _measure(path: Path, encoding: str, delimiter: str, limits: Limits) -> tuple
                 if ragged <= _LISTED:
                     problems.append(_ragged(rows + 1, len(record), len(header)))
             if rows > limits.rows:
-                problems.append(
-                    DataProblem("too_many_rows", ("file",), f"More than {limits.rows:,} rows.", row=rows + 1, fix="Keep the newest rows.")
-                )
+                msg = told("too_many_rows", most=limits.rows)
+                problems.append(DataProblem("too_many_rows", ("file",), msg, row=rows + 1, fix=told("too_many_rows.fix")))
                 break
     except csv.Error as error:
-        fix = 'Check the quotes in this row: a quote inside a quoted field is written twice ("").'
-        problems.append(DataProblem("broken_record", ("file",), f"The record cannot be read: {error}.", row=rows + 2, fix=fix))
+        msg = told("broken_record", error=str(error))
+        problems.append(DataProblem("broken_record", ("file",), msg, row=rows + 2, fix=told("broken_record.fix")))
     if not problems and rows == 0:
-        fix = "Put the data below the header."
-        problems.append(DataProblem("no_rows", ("file",), "There is a header, but no row below it.", fix=fix))
+        problems.append(DataProblem("no_rows", ("file",), told("no_rows"), fix=told("no_rows.fix")))
     if problems:
         if ragged > _LISTED:
-            msg = f"{ragged:,} rows have another number of fields than the header; the first {_LISTED} are listed."
-            problems.insert(0, DataProblem("ragged_rows", ("file",), msg, fix="Export the file again.", count=ragged))
+            msg = told("ragged_rows", count=ragged, listed=_LISTED)
+            problems.insert(0, DataProblem("ragged_rows", ("file",), msg, fix=told("ragged_rows.fix"), count=ragged))
         raise DataRefused(problems)
     return tuple(header), rows
 
 
 def _ragged(row: int, found: int, expected: int) -> DataProblem:
-    what = "a separator too many, or an unquoted one inside a text" if found > expected else "a separator is missing, or the line was cut"
-    msg = f"This row has {found} field{'' if found == 1 else 's'}, the header {expected}: {what}."
-    return DataProblem("ragged_row", ("file",), msg, row=row, fix="Correct the row, or quote the text that holds the separator.")
+    key = "more" if found > expected else "one" if found == 1 else "fewer"
+    msg = told(f"ragged_row.{key}", found=found, expected=expected)
+    return DataProblem("ragged_row", ("file",), msg, row=row, fix=told("ragged_row.fix"))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from feature_store.columns import Column, Kind
 from feature_store.leakage import Target
+from feature_store.wording import Text, told
 
 _SHARED = 0.98
 _MANY = 0.2
@@ -38,7 +39,7 @@ class Identifier:
 
     column: str
     code: str
-    msg: str
+    msg: Text
 
 
 def find_group(columns: Sequence[Column], target: Target) -> Group | None:
@@ -89,17 +90,15 @@ def find_identifiers(columns: Sequence[Column], time: Column | None) -> tuple[Id
         present = int(column.present.sum())
         distinct = len(np.unique(column.values[column.present]))
         if present == 0:
-            found.append(Identifier(column.name, "empty_column", "It holds no values."))
+            found.append(Identifier(column.name, "empty_column", told("empty_column")))
         elif distinct == 1 and present == len(column.values):
-            found.append(Identifier(column.name, "constant", f"It holds one value only ({column.cell(0)!r})."))
+            found.append(Identifier(column.name, "constant", told("constant", value=column.cell(0))))
         elif _is_counter(column, distinct, present) or (column.kind is Kind.CATEGORY and distinct > max(50, 0.5 * present)):
-            msg = f"It is an identifier: {distinct:,} different values in {present:,} rows."
-            found.append(Identifier(column.name, "identifier", msg))
+            found.append(Identifier(column.name, "identifier", told("identifier", distinct=distinct, rows=present)))
         elif newest is not None and column.kind is Kind.CATEGORY and distinct > 100:
             unseen = _unseen(column, newest)
             if unseen >= _UNSEEN:
-                msg = f"Its values do not come back: {unseen:.0%} of the newest rows hold one never seen before."
-                found.append(Identifier(column.name, "values_never_return", msg))
+                found.append(Identifier(column.name, "values_never_return", told("values_never_return", unseen=unseen)))
     return tuple(found)
 
 

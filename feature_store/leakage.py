@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from feature_store.columns import Column, Kind
 from feature_store.ranks import auc
+from feature_store.wording import Text
+from feature_store.wording import told as tell
 
 TOO_GOOD_AUC = 0.97
 TOO_GOOD_TIME_AUC = 0.90
@@ -65,7 +67,7 @@ class Leak:
 
     column: str
     code: str
-    msg: str
+    msg: Text
     excluded: bool
     strength: float | None = None
 
@@ -96,7 +98,7 @@ def find_leaks(columns: Sequence[Column], target: Target, time: Column | None, g
             leak = Leak(
                 column.name,
                 "named_like_outcome",
-                f"Its name speaks of an outcome. Leave it out unless it is known before {target.column!r} is.",
+                tell("named_like_outcome", target=target.column),
                 False,
             )
         if leak is not None:
@@ -170,20 +172,17 @@ def _dated(
     if told < (TOO_GOOD_TIME_AUC if target.classes else TOO_GOOD_R2):
         return None
     after = float((distance[both] > 0).mean())
-    msg = (
-        f"How far it lies from {time.name!r} tells {target.column!r} {_how_well(told, target)}: it lies after it in {after:.0%} of the rows, "
-        f"and is known only once the outcome is."
-    )
+    msg = tell("dated_by_outcome", time=time.name, target=target.column, how_well=_how_well(told, target), after=after)
     return Leak(column.name, "dated_by_outcome", msg, True, told)
 
 
 def _determines(column: Column, values: NDArray[np.float64], target: Target, fold: NDArray[np.int64]) -> Leak | None:
     told = strength(bin_values(column, values), target, fold)
     if told >= (TOO_GOOD_AUC if target.classes else TOO_GOOD_R2):
-        msg = f"It alone tells {target.column!r} {_how_well(told, target)}: too good to be known beforehand."
+        msg = tell("determines_target", target=target.column, how_well=_how_well(told, target))
         return Leak(column.name, "determines_target", msg, True, told)
     if target.classes and told >= SUSPICIOUS_AUC:
-        msg = f"It alone tells {target.column!r} {_how_well(told, target)}. Keep it only if it is known when the decision is made."
+        msg = tell("suspicious", target=target.column, how_well=_how_well(told, target))
         return Leak(column.name, "suspicious", msg, False, told)
     return None
 
@@ -195,11 +194,12 @@ def _filled(column: Column, values: NDArray[np.float64], target: Target) -> Leak
         positive = target.values == index
         if positive.mean() > 0.5:
             continue
-        for state, word in ((filled, "filled"), (~filled, "empty")):
+        for state, key in ((filled, "filled"), (~filled, "empty")):
             hits = int((state & positive).sum())
             purity = hits / max(1, int(state.sum()))
             if state.sum() >= _PURE_ROWS and purity >= _PURITY and hits >= _PURE_SHARE * positive.sum():
-                msg = f"It is {word} only where {target.column!r} is {name!r} ({purity:.1%} of {int(state.sum()):,} rows): it follows from the outcome."
+                word = tell(f"state.{key}")
+                msg = tell("filled_by_outcome", state=word, target=target.column, value=name, purity=purity, rows=int(state.sum()))
                 return Leak(column.name, "filled_by_outcome", msg, True, purity)
     return None
 
@@ -223,9 +223,7 @@ def _pairs(times: list[Column], rows: NDArray[np.int64], target: Target, fold: N
             if len(named) == 1:
                 later, earlier = named[0], one if named[0] is other else other
             gone.add(later.name)
-            msg = (
-                f"Its distance to {earlier.name!r} tells {target.column!r} {_how_well(told, target)}: it is known only once the outcome is."
-            )
+            msg = tell("dated_by_outcome.pair", time=earlier.name, target=target.column, how_well=_how_well(told, target))
             leaks.append(Leak(later.name, "dated_by_outcome", msg, True, told))
     return leaks
 
@@ -247,5 +245,5 @@ def _words(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|_", " ", name).lower()
 
 
-def _how_well(told: float, target: Target) -> str:
-    return f"{'almost perfectly' if told >= 0.95 else 'very well'} ({'AUC' if target.classes else 'R²'} {told:.3f})"
+def _how_well(told: float, target: Target) -> Text:
+    return tell("how_well.almost" if told >= 0.95 else "how_well.very", measure="AUC" if target.classes else "R²", value=told)

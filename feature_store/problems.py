@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from feature_store.wording import Text, chinese
+
 
 class Severity(StrEnum):
     """Whether training may go on."""
@@ -22,7 +24,7 @@ class DataProblem:
     Attributes:
         code: stable, for programs and translations.
         loc: the path in the request that it concerns, as in a problem document's ``errors[].loc``.
-        msg: what is wrong, in one sentence.
+        msg: what is wrong, in one sentence; as a :class:`~feature_store.wording.Text` in both languages.
         row: the record's number as a spreadsheet counts: the header is row 1. ``None`` where it concerns no single row.
         column: the column's name as the file writes it.
         fix: what to do about it.
@@ -47,6 +49,8 @@ class DataProblem:
             "fix": self.fix,
             "severity": self.severity.value,
         }
+        if isinstance(self.msg, Text):
+            entry["zh"] = {"msg": self.msg.zh, "fix": chinese(self.fix)}
         if self.row is not None:
             entry["row"] = self.row
         if self.column is not None:
@@ -58,13 +62,16 @@ class DataProblem:
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> DataProblem:
         """Read back what :meth:`to_json` wrote."""
+        msg, fix = entry["msg"], entry["fix"]
+        if zh := entry.get("zh"):
+            msg, fix = Text(msg, zh["msg"]), Text(fix, zh["fix"]) if fix else ""
         return cls(
             code=entry["code"],
             loc=tuple(entry["loc"]),
-            msg=entry["msg"],
+            msg=msg,
             row=entry.get("row"),
             column=entry.get("column"),
-            fix=entry["fix"],
+            fix=fix,
             severity=Severity(entry["severity"]),
             count=entry.get("count", 1),
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from feature_store.columns import Kind
 from feature_store.problems import DataProblem, Severity
+from feature_store.wording import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,13 @@ class ColumnReport:
             "examples": list(self.examples),
             "code": self.code,
             "reason": self.reason,
+            **({"zh": {"reason": self.reason.zh}} if isinstance(self.reason, Text) else {}),
         }
+
+    def left_out(self) -> dict[str, Any]:
+        """Why it stays out of a model, for the model's card."""
+        told: dict[str, Any] = {"column": self.name, "code": self.code, "reason": self.reason}
+        return told | ({"zh": {"reason": self.reason.zh}} if isinstance(self.reason, Text) else {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from feature_store.problems import DataProblem, DataRefused
+from feature_store.wording import Text, told
 
 SAMPLE_BYTES = 256 * 1024
 DELIMITERS = (",", ";", "\t", "|")
@@ -26,12 +27,12 @@ _BOMS = (
 # What spreadsheets of the world write where they do not write UTF-8; the order breaks ties.
 _LEGACY = ("gb18030", "cp1252", "big5", "cp932", "cp949", "cp1250", "cp1251")
 _BINARY = (
-    (b"PK\x03\x04", "an Excel workbook or a zip archive"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
-    (b"PAR1", "a Parquet file"),
-    (b"%PDF", "a PDF document"),
+    (b"PK\x03\x04", Text("an Excel workbook or a zip archive", "Excel 工作簿或 zip 压缩包")),
+    (b"\xd0\xcf\x11\xe0", Text("an old Excel workbook", "旧版 Excel 工作簿")),
+    (b"PAR1", Text("a Parquet file", "Parquet 文件")),
+    (b"%PDF", Text("a PDF document", "PDF 文档")),
 )
-_SAVE_AS = "Save it as “CSV UTF-8” and upload that."
+_SAVE_AS = told("save_as")
 _CHUNK = 1 << 20
 
 
@@ -61,20 +62,13 @@ def chunks(path: Path, limit: int) -> Iterator[bytes]:
                     raise DataRefused([too_large(limit)])
                 yield chunk
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        problem = DataProblem(
-            "broken_archive", ("file",), f"The gzip archive is damaged or cut off ({error}).", fix="Pack or transfer the file again."
-        )
+        problem = DataProblem("broken_archive", ("file",), told("broken_archive", error=str(error)), fix=told("broken_archive.fix"))
         raise DataRefused([problem]) from error
 
 
 def too_large(limit: int) -> DataProblem:
     """The problem of a file over the limit."""
-    return DataProblem(
-        "too_large",
-        ("file",),
-        f"The file has more than {limit / 2**20:,.0f} MiB.",
-        fix="Upload fewer rows (the newest ones say most) or leave columns out.",
-    )
+    return DataProblem("too_large", ("file",), told("too_large", mib=limit / 2**20), fix=told("too_large.fix"))
 
 
 def find_encoding(path: Path, limit: int) -> str:
@@ -102,7 +96,7 @@ def find_encoding(path: Path, limit: int) -> str:
     problem = DataProblem(
         "unreadable_encoding",
         ("file",),
-        f"The text cannot be read: byte 0x{byte:02x} is not {first.upper().removesuffix('-SIG')}, and no other encoding fits the whole file.",
+        told("unreadable_encoding", byte=byte, encoding=first.upper().removesuffix("-SIG")),
         row=row,
         fix=_SAVE_AS,
     )
@@ -111,14 +105,12 @@ def find_encoding(path: Path, limit: int) -> str:
 
 def _refuse_empty_and_binary(sample: bytes) -> None:
     if not sample.strip(b"\x00\xef\xbb\xbf\xff\xfe \t\r\n"):
-        raise DataRefused(
-            [DataProblem("empty_file", ("file",), "The file is empty.", fix="Upload a CSV with a header row and data below it.")]
-        )
+        raise DataRefused([DataProblem("empty_file", ("file",), told("empty_file"), fix=told("empty_file.fix"))])
     kind = next((name for magic, name in _BINARY if sample.startswith(magic)), None)
     if kind is None and b"\x00" in sample and not any(sample.startswith(mark) for mark, _ in _BOMS):
-        kind = "a binary file"
+        kind = told("kind_of_file.binary")
     if kind is not None:
-        raise DataRefused([DataProblem("not_text", ("file",), f"This is {kind}, not a CSV.", fix=_SAVE_AS)])
+        raise DataRefused([DataProblem("not_text", ("file",), told("not_text", kind=kind), fix=_SAVE_AS)])
 
 
 def _first_bad_row(path: Path, limit: int, encoding: str) -> tuple[int, int] | None:
@@ -194,19 +186,18 @@ def check_header(header: list[str]) -> list[DataProblem]:
     problems: list[DataProblem] = []
     seen: dict[str, int] = {}
     if header and all(_looks_like_value(cell) for cell in header):
-        fix = "Put the names of the columns into the first row."
-        return [DataProblem("no_header", ("file",), "The first row holds values, not names of columns.", row=1, fix=fix)]
+        return [DataProblem("no_header", ("file",), told("no_header"), row=1, fix=told("no_header.fix"))]
     for position, name in enumerate(header, start=1):
         if not name:
-            msg = f"Column {position} ({letters(position)}) has no name."
-            problems.append(DataProblem("empty_header", ("file", "header", position), msg, row=1, fix="Name it, or delete the column."))
+            msg = told("empty_header", position=position, letters=letters(position))
+            problems.append(DataProblem("empty_header", ("file", "header", position), msg, row=1, fix=told("empty_header.fix")))
         elif name in seen:
-            msg = f"The name {name!r} stands over columns {seen[name]} ({letters(seen[name])}) and {position} ({letters(position)})."
-            problems.append(
-                DataProblem(
-                    "duplicate_header", ("file", "header", position), msg, row=1, column=name, fix="Rename or delete one of the two."
-                )
+            first = seen[name]
+            msg = told(
+                "duplicate_header", name=name, first=first, first_letters=letters(first), position=position, letters=letters(position)
             )
+            fix = told("duplicate_header.fix")
+            problems.append(DataProblem("duplicate_header", ("file", "header", position), msg, row=1, column=name, fix=fix))
         else:
             seen[name] = position
     return problems

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_store.problems import DataProblem, Severity
+from feature_store.wording import Text
 
 LISTED = 20
 """At most so many rows are listed for one broken expectation; the count says how many there are."""
@@ -28,13 +29,13 @@ class Expectation:
     Attributes:
         type: the snake-case name of Great Expectations, such as ``expect_column_values_to_be_between``.
         column: name in the file; ``None`` for the table as a whole.
-        msg: ``{value}`` is replaced by the offending value, ``{observed}`` by what was seen of the table.
+        msg: ``<value>`` is replaced by the offending value, ``<observed>`` by what was seen of the table.
     """
 
     type: str
     column: str | None
     code: str
-    msg: str
+    msg: Text
     fix: str
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     loc: tuple[str | int, ...] = ("file",)
@@ -99,14 +100,14 @@ def _problems(item: Expectation, result: Mapping[str, Any], shown: Mapping[str, 
     detail = result["result"]
     rows: list[int] = detail.get("unexpected_index_list") or []
     if not rows:
-        msg = item.msg.replace("{observed}", str(detail.get("observed_value")))
+        msg = item.msg.swapped("<observed>", str(detail.get("observed_value")))
         return [DataProblem(item.code, item.loc, msg, column=item.column, fix=item.fix, severity=item.severity)]
     texts = shown.get(item.column or "", ())
     return [
         DataProblem(
             item.code,
             item.loc,
-            item.msg.replace("{value}", repr(texts[row]) if row < len(texts) else ""),
+            item.msg.swapped("<value>", *((repr(texts[row]), f"“{texts[row]}”") if row < len(texts) else ("",))),
             row=row + 2,
             column=item.column,
             fix=item.fix,

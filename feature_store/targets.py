@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from feature_store.columns import Column, Kind
 from feature_store.leakage import Target
 from feature_store.problems import DataProblem, Severity
+from feature_store.wording import told
 
 MOST_CLASSES = 50
 FEWEST_OF_A_CLASS = 20
@@ -45,15 +46,15 @@ def read_target(column: Column) -> TargetReading:
     loc = ("target",)
     problems = []
     if not known.any():
-        fix = "Choose the column that says what happened."
-        empty = DataProblem("empty_target", loc, f"The target {column.name!r} holds no values.", column=column.name, fix=fix)
+        msg, fix = told("empty_target", column=column.name), told("empty_target.fix")
+        empty = DataProblem("empty_target", loc, msg, column=column.name, fix=fix)
         return TargetReading(Target(column.name, np.full(len(known), np.nan), ()), "binary", {}, (empty,))
     distinct = np.unique(column.values[known])
     if column.kind in (Kind.NUMBER, Kind.INTEGER) and (len(distinct) > _WHOLE_CLASSES or column.kind is Kind.NUMBER) and len(distinct) > 2:
         target, counts, task = Target(column.name, column.values, ()), dict[str, int](), "regression"
     elif column.kind is Kind.TIME:
-        fix = "Choose a column that holds classes or numbers; of two times take the difference in a column of its own."
-        problems.append(DataProblem("time_target", loc, f"The target {column.name!r} holds times.", column=column.name, fix=fix))
+        msg, fix = told("time_target", column=column.name), told("time_target.fix")
+        problems.append(DataProblem("time_target", loc, msg, column=column.name, fix=fix))
         target, counts, task = Target(column.name, column.values, ()), {}, "regression"
     else:
         target, counts = _classes(column, known)
@@ -61,9 +62,8 @@ def read_target(column: Column) -> TargetReading:
         problems += _check_classes(column, counts)
     if not known.all():
         gone = int((~known).sum())
-        msg = f"{gone:,} rows have no value in the target {column.name!r}: they are left out."
+        msg, fix = told("target_missing", count=gone, column=column.name), told("target_missing.fix")
         row = int(np.flatnonzero(~known)[0]) + 2
-        fix = "Nothing to do, if their outcome is not known yet."
         problems.append(DataProblem("target_missing", loc, msg, row, column.name, fix, Severity.WARNING, gone))
     return TargetReading(target, task, counts, tuple(problems))
 
@@ -101,16 +101,14 @@ def _check_classes(column: Column, counts: dict[str, int]) -> list[DataProblem]:
     loc = ("target",)
     if len(counts) == 1:
         only = next(iter(counts))
-        msg = f"Every row has the same value in the target {column.name!r} ({only!r}): there is nothing to tell apart."
-        return [
-            DataProblem("one_class_target", loc, msg, column=column.name, fix="Add rows with another outcome, or choose another column.")
-        ]
+        msg = told("one_class_target", column=column.name, value=only)
+        return [DataProblem("one_class_target", loc, msg, column=column.name, fix=told("one_class_target.fix"))]
     if len(counts) > MOST_CLASSES:
-        msg = f"The target {column.name!r} has {len(counts):,} different values; at most {MOST_CLASSES} classes can be told apart."
-        return [DataProblem("too_many_classes", loc, msg, column=column.name, fix="Choose a column with fewer classes, or join rare ones.")]
+        msg = told("too_many_classes", column=column.name, count=len(counts), most=MOST_CLASSES)
+        return [DataProblem("too_many_classes", loc, msg, column=column.name, fix=told("too_many_classes.fix"))]
     rare = {name: count for name, count in counts.items() if count < FEWEST_OF_A_CLASS}
     if not rare:
         return []
     listed = ", ".join(f"{name!r} ({count})" for name, count in list(rare.items())[:5])
-    msg = f"Too few rows of {listed} in the target {column.name!r}; at least {FEWEST_OF_A_CLASS} of each class are needed."
-    return [DataProblem("too_few_of_class", loc, msg, column=column.name, fix="Add rows of it, or join it with another class.")]
+    msg = told("too_few_of_class", classes=listed, column=column.name, least=FEWEST_OF_A_CLASS)
+    return [DataProblem("too_few_of_class", loc, msg, column=column.name, fix=told("too_few_of_class.fix"))]

@@ -16,6 +16,7 @@ import numpy as np
 
 from feature_store.problems import DataProblem, DataRefused
 from feature_store.times import format_time
+from feature_store.wording import Text
 from models.artifact import ArtifactContents
 from models.calibration import AnyCalibrator, CalibrationImpossible, Calibrator, ClassCalibrator, ConformalInterval
 from models.encoding import RowEncoder
@@ -24,12 +25,13 @@ from models.specs import Task
 from training import boosting
 from training.boosting import Recipe
 from training.evaluation import Evaluation, evaluate
-from training.progress import Progress, Report, silent
+from training.progress import Report, silent, step
 from training.splits import Split, split
 from training.table import Floats, Integers, TrainingTable
 from training.tuning import Trial, tune
 
 _FEWEST_ROWS = 100
+_MORE_ROWS = Text("Add rows, over a longer time.", "请增加更长时间的数据行。")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class TrainingSpec:
         encoder: reads rows of requests, for a user's table.
         view_version: of our own feature definitions.
         budget_s: for tuning, building and judging together.
+        trials: try exactly so many configurations instead of those that fit into the budget: the same outcome whatever the clock says.
         facts: where the rows come from and what was left out, for the card. No clock times.
     """
 
@@ -52,6 +55,7 @@ class TrainingSpec:
     encoder: RowEncoder | None = None
     view_version: str | None = None
     budget_s: float = 60.0
+    trials: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -106,12 +110,12 @@ def train(table: TrainingTable, spec: TrainingSpec, cards: CardMaker, progress: 
     """
     seconds: dict[str, float] = {}
     # 1. Split by time and group.
-    progress(Progress("splitting", 0.08, "Splitting by time"))
+    progress(step("splitting", 0.08))
     parts = split(table)
     _check_parts(table, parts)
     # 2. Tune under the budget.
     started = time.monotonic()
-    tuned = tune(table, parts.folds, spec.budget_s, progress)
+    tuned = tune(table, parts.folds, spec.budget_s, progress, most_trials=spec.trials)
     seconds["tuning"] = time.monotonic() - started
     # 3. Build the winner from scratch, and judge it.
     started = time.monotonic()
@@ -125,11 +129,11 @@ def build(
 ) -> tuple[ArtifactContents, Evaluation]:
     """Build a model from its recipe: the same table, spec and recipe give the same bytes."""
     parts = parts or split(table)
-    progress(Progress("building", 0.62, f"Building the model: {recipe.rounds} trees", {"rounds": recipe.rounds}))
+    progress(step("building", 0.62, rounds=recipe.rounds))
     booster = boosting.fit(table, parts.develop, recipe)
-    progress(Progress("calibrating", 0.72, "Calibrating on rows that the model has not seen"))
+    progress(step("calibrating", 0.72))
     calibrator, held_margins, held_labels = _calibrate(table, recipe, parts, progress)
-    progress(Progress("evaluating", 0.85, f"Judging on the newest {len(parts.test):,} rows"))
+    progress(step("evaluating", 0.85, rows=len(parts.test)))
     evaluation = _judge(table, parts, calibrator, boosting.margins(booster, table.features[parts.test]))
     threshold = None
     if isinstance(calibrator, Calibrator):
@@ -173,22 +177,31 @@ def best_threshold(probability: Floats, event: np.ndarray[Any, np.dtype[np.bool_
 def _check_parts(table: TrainingTable, parts: Split) -> None:
     """Both sides of the split need enough rows, and for classes each class."""
     problems = []
-    for side, rows in (("older rows, to learn from", parts.develop), ("newest rows, to judge by", parts.test)):
+    for side, rows in (
+        (Text("older rows, to learn from", "用于学习的较早数据"), parts.develop),
+        (Text("newest rows, to judge by", "用于检验的最新数据"), parts.test),
+    ):
         if len(rows) < _FEWEST_ROWS:
-            msg = f"Only {len(rows):,} {side}, after {parts.purged:,} were left out because their outcome was not known in time or shares a group."
-            problems.append(DataProblem("too_few_rows", ("file",), msg, fix="Add rows, over a longer time."))
+            msg = Text(
+                f"Only {len(rows):,} {side}, after {parts.purged:,} were left out because their outcome was not known in time or shares a group.",
+                f"{side.zh}只有 {len(rows):,} 行；另有 {parts.purged:,} 行因结果未及时获知或同组而排除。",
+            )
+            problems.append(DataProblem("too_few_rows", ("file",), msg, fix=_MORE_ROWS))
             continue
         missing = [name for index, name in enumerate(table.classes) if not (table.label[rows] == index).any()]
         if missing:
-            msg = f"Among the {side} there is none with the outcome {', '.join(repr(name) for name in missing)}."
-            problems.append(
-                DataProblem("one_class_target", ("target",), msg, fix="Add rows over a longer time, or choose another time column.")
-            )
+            listed = ", ".join(repr(name) for name in missing)
+            msg = Text(f"Among the {side} there is none with the outcome {listed}.", f"{side.zh}中没有结果为 {listed} 的行。")
+            fix = Text("Add rows over a longer time, or choose another time column.", "请增加更长时间的数据，或选择其他时间列。")
+            problems.append(DataProblem("one_class_target", ("target",), msg, fix=fix))
     if not problems and any(_lacks_class(table, fold.fit) or len(fold.judge) == 0 for fold in (*parts.folds, *parts.cross)):
-        msg = "The outcomes are so unevenly spread over time that some period lacks one."
-        problems.append(DataProblem("one_class_target", ("target",), msg, fix="Add rows of the rarer outcome, or join rare classes."))
+        msg = Text(
+            "The outcomes are so unevenly spread over time that some period lacks one.", "结果在时间上分布过于不均，某些时段缺少某种结果。"
+        )
+        fix = Text("Add rows of the rarer outcome, or join rare classes.", "请增加较少结果的数据行，或合并罕见类别。")
+        problems.append(DataProblem("one_class_target", ("target",), msg, fix=fix))
     if not problems and not parts.folds:
-        problems.append(DataProblem("too_few_rows", ("file",), "Too few rows to tune on.", fix="Add rows, over a longer time."))
+        problems.append(DataProblem("too_few_rows", ("file",), Text("Too few rows to tune on.", "可用于调参的行数太少。"), fix=_MORE_ROWS))
     if problems:
         raise DataRefused(problems)
 
@@ -200,7 +213,7 @@ def _lacks_class(table: TrainingTable, rows: Integers) -> bool:
 def _calibrate(table: TrainingTable, recipe: Recipe, parts: Split, progress: Report) -> tuple[AnyCalibrator, Floats, Floats]:
     scored = []
     for index, fold in enumerate(parts.cross):
-        progress(Progress("calibrating", 0.72 + 0.02 * index, f"Calibrating, part {index + 1} of {len(parts.cross)}"))
+        progress(step("calibrating", 0.72 + 0.02 * index, "calibrating_part", part=index + 1, parts=len(parts.cross)))
         booster = boosting.fit(table, fold.fit, recipe)
         scored.append(boosting.margins(booster, table.features[fold.judge]))
     margins = np.concatenate(scored)
@@ -214,7 +227,8 @@ def _calibrate(table: TrainingTable, recipe: Recipe, parts: Split, progress: Rep
             case _:
                 return ConformalInterval.fit(margins[:, 0], labels), margins, labels
     except CalibrationImpossible as error:
-        raise DataRefused([DataProblem("too_few_rows", ("file",), f"Too few rows to calibrate: {error}.", fix="Add rows.")]) from error
+        msg = Text(f"Too few rows to calibrate: {error}.", f"可用于校准的行数太少：{error}。")
+        raise DataRefused([DataProblem("too_few_rows", ("file",), msg, fix=_MORE_ROWS)]) from error
 
 
 def _judge(table: TrainingTable, parts: Split, calibrator: AnyCalibrator, margins: Floats) -> Evaluation:
@@ -246,13 +260,28 @@ def _span(table: TrainingTable, rows: Integers) -> list[str] | None:
     return [format_time(int(table.time[rows].min())), format_time(int(table.time[rows].max()))]
 
 
-def _limits(table: TrainingTable, parts: Split) -> list[str]:
-    """What a reader of the card has to know before trusting it."""
-    limits = ["It says what went along with the outcome in the past; it does not say what causes it."]
+def _limits(table: TrainingTable, parts: Split) -> list[dict[str, str]]:
+    """What a reader of the card has to know before trusting it, by language."""
+    limits = [
+        Text(
+            "It says what went along with the outcome in the past; it does not say what causes it.",
+            "它说明过去哪些因素与结果同时出现，不说明原因。",
+        )
+    ]
     if parts.method == "hash":
-        limits.append("There was no usable time column: it was judged on random rows, so how it does on tomorrow's is not known.")
+        limits.append(
+            Text(
+                "There was no usable time column: it was judged on random rows, so how it does on tomorrow's is not known.",
+                "没有可用的时间列：检验用的是随机抽取的行，因此不知道它对今后数据的表现。",
+            )
+        )
     if table.classes:
         few = int(min(np.bincount(table.label[parts.test].astype(np.int64), minlength=len(table.classes))))
         if few < 100:
-            limits.append(f"The rarest outcome occurs {few} times among the rows it was judged on: the intervals are wide.")
-    return limits
+            limits.append(
+                Text(
+                    f"The rarest outcome occurs {few} times among the rows it was judged on: the intervals are wide.",
+                    f"检验数据中最少的结果只出现 {few} 次：区间较宽。",
+                )
+            )
+    return [{"en": str(limit), "zh": limit.zh} for limit in limits]

@@ -17,6 +17,7 @@ from feature_store import datasets
 from feature_store.checks import Checked, Choices, examine
 from feature_store.problems import DataProblem, DataRefused
 from feature_store.schema import Template
+from feature_store.wording import Text, told
 from governance import promotion
 from governance.ledger.receipt import Signer, Verifier
 from models.artifact import CARD_FILE, MANIFEST_FILE, MODEL_FILE, artifact_folder, digest_of, write_artifact
@@ -28,7 +29,7 @@ from training.history import HistoryFrame
 from training.jobs import Training, Wanted
 from training.pipeline import TrainedModel, TrainingSpec, train
 from training.prepare import from_checked, from_history
-from training.progress import Progress, Report, TrainingCancelled, silent
+from training.progress import Progress, Report, TrainingCancelled, silent, step
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,9 @@ def ask(engine: Engine, folder: Path, *, dataset_id: str, template: str, name: s
         raise DataRefused([problem])
     chosen = templates.find(template)
     if wanted.choices.target is None and chosen.target is None:
-        problem = DataProblem("no_target", ("target",), "No target column is chosen.", fix="Choose the column that says what happened.")
+        problem = DataProblem(
+            "no_target", ("target",), Text("No target column is chosen.", "尚未选择预测列。"), fix=told("empty_target.fix")
+        )
         raise DataRefused([problem])
     name = name or chosen.type or suggested_name(dataset.name, wanted.choices.target or "")
     try:
@@ -149,7 +152,7 @@ def train_history(
 
 def register(workshop: Workshop, trained: TrainedModel, *, template: str, created_by: str, progress: Report = silent) -> Registered:
     """Write the artifact, log the run, sign the version. Nothing is served by it yet."""
-    progress(Progress("registering", 0.93, "Writing and registering the model"))
+    progress(step("registering", 0.93))
     contents = trained.contents
     folder = artifact_folder(workshop.models, digest_of(contents))
     digest = write_artifact(folder, contents)
@@ -166,7 +169,7 @@ def register(workshop: Workshop, trained: TrainedModel, *, template: str, create
         created_by=created_by,
         mlflow_run_id=run_id,
     )
-    progress(Progress("done", 1.0, f"Registered {contents.name} version {version}", {"version": version, "digest": digest}))
+    progress(step("done", 1.0, name=contents.name, version=version, digest=digest))
     return Registered(contents.name, version, contents.type, digest, report)
 
 
@@ -193,14 +196,14 @@ def publish(workshop: Workshop, name: str, version: int, *, changed_by: str, not
 
 def _run(workshop: Workshop, training: Training, progress: Report) -> Registered:
     # 1. The file as it was accepted.
-    progress(Progress("reading", 0.01, "Reading the file"))
+    progress(step("reading", 0.01))
     template = templates.find(training.template)
     dataset = datasets.find(workshop.engine, workshop.datasets, training.dataset_id or "")
     if dataset is None:
         raise DataRefused([DataProblem("unknown_dataset", ("dataset_id",), "The dataset is gone.", fix="Upload the file again.")])
     datasets.verify(dataset)
     # 2. What is wrong with it, and what must stay out of the model.
-    progress(Progress("checking", 0.03, "Checking every row and column"))
+    progress(step("checking", 0.03))
     checked = examine(dataset, template, training.wanted.choices)
     datasets.save_report(workshop.engine, dataset.dataset_id, checked.report.to_json())
     if not checked.report.ok:
@@ -217,7 +220,9 @@ def train_checked(checked: Checked, template: Template, name: str, budget_s: flo
         DataRefused: no target is chosen, or it cannot be learnt from.
     """
     if checked.target is None:
-        problem = DataProblem("no_target", ("target",), "No target column is chosen.", fix="Choose the column that says what happened.")
+        problem = DataProblem(
+            "no_target", ("target",), Text("No target column is chosen.", "尚未选择预测列。"), fix=told("empty_target.fix")
+        )
         raise DataRefused([problem])
     table, encoder = from_checked(checked)
     report = checked.report
@@ -228,7 +233,7 @@ def train_checked(checked: Checked, template: Template, name: str, budget_s: flo
         "time": report.time,
         "group": report.group,
         "rows": report.rows,
-        "excluded": [{"column": column.name, "code": column.code, "reason": column.reason} for column in report.excluded],
+        "excluded": [column.left_out() for column in report.excluded],
         "warnings": [problem.to_json() for problem in report.warnings],
     }
     event = template.event or (checked.target.target.column if table.classes else "")

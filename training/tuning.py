@@ -1,7 +1,8 @@
-"""Search for a configuration under a time budget.
+"""Search for a configuration under a time budget, or over so many configurations.
 
 Each configuration is judged on the same folds, forward in time, by its mean loss there; the number of trees is where that mean is lowest.
-Which configurations were tried depends on the clock; what is built from the winner does not: it is built anew from its recipe.
+Under a time budget, which configurations were tried depends on the clock; what is built from the winner does not: it is built anew from its
+recipe. Where the number of configurations is given, the search itself comes out the same on every machine and under every load.
 """
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.boosting import FoldData, Recipe
-from training.progress import Progress, Report
+from training.progress import Report, step
 from training.splits import Fold
 from training.table import TrainingTable
 
@@ -81,7 +81,13 @@ def row_limit(features: int, budget_s: float) -> int:
 
 
 def tune(
-    table: TrainingTable, folds: Sequence[Fold], budget_s: float, report: Report, clock: Callable[[], float] = time.monotonic
+    table: TrainingTable,
+    folds: Sequence[Fold],
+    budget_s: float,
+    report: Report,
+    *,
+    most_trials: int | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Tuned:
     """Try configurations while the budget holds another one and the building of the winner; at least one.
 
@@ -90,6 +96,7 @@ def tune(
         folds: as :func:`training.splits.split` made them.
         budget_s: for the whole training; building and judging the winner need the rest.
         report: is told of each trial.
+        most_trials: try exactly so many (or all there are) however long they take; the budget then only limits the rows.
         clock: seconds.
     """
     started = clock()
@@ -104,20 +111,19 @@ def tune(
         nonlocal said
         if clock() - said >= _SILENCE_S:  # a sign of life, and the chance to cancel
             said = clock()
-            report(Progress("tuning", 0.1 + 0.5 * share(), f"Trying configuration {len(trials) + 1}"))
+            report(step("tuning", 0.1 + 0.5 * share(), "trying", trial=len(trials) + 1))
 
     trials: list[Trial] = []
     data = [FoldData(table, fold, most_rows) for fold in folds]
     weights = np.array([len(fold.judge) for fold in folds], dtype=np.float64)
-    for params in LADDER:
+    for params in LADDER[:most_trials]:
         begun = clock()
         curves = [fold.curve(params, MOST_ROUNDS, _PATIENCE, tick) for fold in data]
         rounds, loss = _lowest(curves, weights)
         trials.append(Trial(params, rounds, loss, clock() - begun))
         best = min(trials, key=lambda trial: trial.loss)
-        facts: dict[str, Any] = {"trials": len(trials), "loss": round(best.loss, 6), "rounds": best.rounds}
-        report(Progress("tuning", 0.1 + 0.5 * share(), f"Tried {len(trials)} configurations, best loss {best.loss:.4f}", facts))
-        if clock() - started + (1 + _BUILDING) * max(trial.seconds for trial in trials) > budget_s:
+        report(step("tuning", 0.1 + 0.5 * share(), trials=len(trials), loss=round(best.loss, 6), rounds=best.rounds))
+        if most_trials is None and clock() - started + (1 + _BUILDING) * max(trial.seconds for trial in trials) > budget_s:
             break
     best = min(trials, key=lambda trial: trial.loss)
     return Tuned(Recipe(best.params, best.rounds, most_rows), tuple(trials))

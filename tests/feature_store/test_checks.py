@@ -158,3 +158,21 @@ def test_the_leaks_of_a_real_file_are_found_by_general_means(tmp_path):
         "ID", "PQ #", "PO / SO #", "Delivered to Client Date", "Delivery Recorded Date",
     }  # fmt: skip
     assert report.classes == {"0": 9138, "1": 1186}
+
+
+def test_everything_a_report_says_is_there_in_chinese(tmp_path):
+    header, rows = orders(
+        code=[f"{row:04d}" if row % 7 else "x" for row in range(400)], same=["a"] * 400, paid=["2025-01-01"] * 399 + ["soon"]
+    )
+    file = dataset(tmp_path, header, [*rows[:-1], (*rows[-1][:1], "soon", *rows[-1][2:])])
+    rules = (
+        ColumnRule("region", Kind.CATEGORY, allowed=("north",)), ColumnRule("amount", Kind.NUMBER, minimum=0, maximum=90),
+        ColumnRule("late", Kind.INTEGER, unique=True), ColumnRule("days", Kind.TIME),
+    )  # fmt: skip
+    template = dataclasses.replace(SMALL, rules=rules, minimum_rows=1_000)
+    report = examine(file, template, Choices("late", "day", keep=("order",), exclude=("paid",))).report
+    found = {problem.code for problem in report.problems}
+    assert found >= {"missing_column", "not_allowed", "out_of_range", "not_unique", "unparsable_time", "too_few_rows", "kept_by_user"}
+    for told in (*(problem.to_json() for problem in report.problems), *(column.left_out() for column in report.excluded)):
+        assert any("\u4e00" <= letter <= "\u9fff" for text in told["zh"].values() for letter in text), told
+        assert not any(mark in text for text in told["zh"].values() for mark in ("<value>", "<observed>", "{")), told
