@@ -94,7 +94,7 @@ def find_leaks(columns: Sequence[Column], target: Target, time: Column | None, g
             leak = _filled(column, values, truth)
         if leak is None and column.kind is not Kind.TIME:
             leak = _determines(column, values, truth, fold)
-        if leak is None and _OUTCOME_NAMES.search(_words(column.name)):
+        if leak is None and speaks_of_outcome(column.name):
             leak = Leak(
                 column.name,
                 "named_like_outcome",
@@ -107,6 +107,11 @@ def find_leaks(columns: Sequence[Column], target: Target, time: Column | None, g
         [c for c in columns if c.kind is Kind.TIME and not any(k.column == c.name and k.excluded for k in leaks)], rows, truth, fold
     )
     return tuple(leaks)
+
+
+def speaks_of_outcome(name: str) -> bool:
+    """Whether a column's name sounds like something that is known only afterwards. A hint, no proof."""
+    return _OUTCOME_NAMES.search(_words(name)) is not None
 
 
 def strength(bins: NDArray[np.int64], target: Target, fold: NDArray[np.int64]) -> float:
@@ -218,7 +223,7 @@ def _pairs(times: list[Column], rows: NDArray[np.int64], target: Target, fold: N
             told = strength(_quantile_bins(distance[both], cuts=(0.0,)), part, fold[both])
             if told < (TOO_GOOD_TIME_AUC if target.classes else TOO_GOOD_R2):
                 continue
-            named = [column for column in (one, other) if _OUTCOME_NAMES.search(_words(column.name))]
+            named = [column for column in (one, other) if speaks_of_outcome(column.name)]
             later, earlier = (other, one) if distance[both].mean() > 0 else (one, other)
             if len(named) == 1:
                 later, earlier = named[0], one if named[0] is other else other

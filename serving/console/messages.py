@@ -5,6 +5,7 @@ from __future__ import annotations
 from serving.console.catalogue import decisions, frame, training
 from serving.console.catalogue.message import Message
 from serving.console.reference_words import WORDS
+from serving.console.texts import polished
 
 
 class MessageUnknown(KeyError):
@@ -19,7 +20,7 @@ def say(language: str, key: str, /, **values: object) -> str:
     """
     try:
         message = CATALOGUE[key]
-        return (message.zh if language == "zh" else message.en).format(**values)
+        return polished((message.zh if language == "zh" else message.en).format(**values))
     except KeyError as error:
         raise MessageUnknown(key) from error
 

@@ -328,6 +328,14 @@ class ModelFacts:
     report: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class DriverFact:
+    """What one feature did for a model: its label by language, and its share of what all did together."""
+
+    label: Mapping[str, str]
+    share: float
+
+
 class Models(Protocol):
     """The model versions that exist, and what may be done with them."""
 
@@ -342,6 +350,9 @@ class Models(Protocol):
 
     def example(self, name: str, version: int) -> Mapping[str, Any] | None:
         """A row that a custom type can be asked about; ``None`` for a built-in type."""
+
+    def drivers(self, name: str, version: int) -> Sequence[DriverFact]:
+        """What a version learnt from most, the largest first; nothing where its artifact is not here."""
 
     @property
     def can_publish(self) -> bool:

@@ -14,20 +14,25 @@ from feature_store.times import Millis
 LANGUAGES = ("en", "zh")
 MINUS = "−"
 _ASIDE = re.compile(r"\s*[(（][^)）]*[)）]")
-_HYPHEN = re.compile(r"(?<![\w.])-(?=\d)")
+NBSP = "\u00a0"
+_HYPHEN = re.compile(r"(?<![^\s(（“为：:,，；;·])-(?=\d)")
+"""A hyphen that begins a number is a minus; within words, dates and spans it stays."""
+_APART = re.compile(r"(?<=\d) (?=[%×]|(?:h|min|s|ms|kg|km|g|days?)\b)|(?<=\bCNY) (?=\d)")
+_JOINED = re.compile(r"(?<=\d)(?=[\u4e00-\u9fff])")
+_SECONDS = {"days": 86_400, "h": 3_600}
 _SYMBOLS = {"CNY": "¥", "USD": "$", "EUR": "€", "GBP": "£", "HKD": "HK$"}
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _STEPS = ((86_400, "day", "days", "天"), (3_600, "h", "h", "小时"), (60, "min", "min", "分钟"), (1, "s", "s", "秒"))
 
 
 def percent(share: float) -> str:
-    """``0.31`` → ``31 %``; finer near 0 and 1, where a rounded number would lie."""
-    return f"{_percent_digits(share)} %"
+    """``0.31`` → ``31 %``; finer near 0 and 1, where a rounded number would lie. The one rule for shares on every page."""
+    return f"{_percent_digits(share)}{NBSP}%"
 
 
 def percent_range(low: float, high: float) -> str:
     """``(0.24, 0.39)`` → ``24–39 %``."""
-    return f"{_percent_digits(low)}–{_percent_digits(high)} %"
+    return f"{_percent_digits(low)}–{_percent_digits(high)}{NBSP}%"
 
 
 def _percent_digits(share: float) -> str:
@@ -68,8 +73,18 @@ def age(seconds: float, language: str) -> str:
     for size, one, many, zh in _STEPS:
         if seconds >= size or size == 1:
             count = int(seconds // size)
-            return f"{count} {zh}" if language == "zh" else f"{count:,} {one if count == 1 else many}"
+            return f"{count:,}{NBSP}{zh if language == 'zh' else one if count == 1 else many}"
     raise AssertionError("the last step always fits")
+
+
+def span(seconds: float, language: str) -> str:
+    """``1702`` → ``28 min``, ``15500`` → ``4.3 h``: a length of time in the largest unit of which there is one."""
+    size = abs(seconds)
+    step, one, many, zh = next((step for step in _STEPS if size >= step[0]), _STEPS[-1])
+    count = size / step
+    text = f"{count:.1f}".removesuffix(".0") if step > 60 else f"{count:.0f}"
+    unit = zh if language == "zh" else one if text == "1" else many
+    return f"{MINUS if seconds < 0 else ''}{text}{NBSP}{unit}"
 
 
 def moment(at: Millis, language: str, *, millis: bool = True) -> str:
@@ -138,7 +153,7 @@ def value_text(value: Any, unit: str | None = None) -> str:
         if unit in {"share", "ratio", "probability"}:
             return percent(value) if 0 <= value <= 1 else number(value)
         text = number(value)
-        return f"{text} {unit}" if unit and unit not in {"count", "flag", "1"} else text
+        return f"{text}{NBSP}{unit}" if unit and unit not in {"count", "flag", "1"} else text
     return str(value)
 
 
@@ -160,10 +175,26 @@ def lower_first(text: str) -> str:
 
 def told(value: Any, unit: str | None, written: Mapping[str, str] | None, language: str) -> str:
     """A feature's value: as its card writes it, else with its unit."""
+    counted = isinstance(value, int | float) and not isinstance(value, bool)
+    if counted and unit in _SECONDS and 0 < abs(value) < 1:
+        return span(value * _SECONDS[unit], language)
     if not written:
         return value_text(value, unit)
     text = speak(written, language)
-    return _HYPHEN.sub(MINUS, text) if isinstance(value, int | float) else text
+    if not counted:
+        return text
+    return polished(_JOINED.sub(NBSP, text) if unit and language == "zh" else text)
+
+
+def polished(text: str) -> str:
+    """A sentence with a true minus before its numbers, and units that stay on the line of their number."""
+    return _APART.sub(NBSP, _HYPHEN.sub(MINUS, text))
+
+
+def in_language(entry: Mapping[str, Any], name: str, language: str) -> str:
+    """A member of an entry whose Chinese, where it has one, stands beside it under ``zh``."""
+    translated = (entry.get("zh") or {}).get(name) if language == "zh" else None
+    return polished(str(translated or entry.get(name) or ""))
 
 
 def speak(texts: Mapping[str, str] | str, language: str) -> str:

@@ -122,6 +122,14 @@ TRAINING = {
     "training.failed_text": Message(
         "Nothing was registered. Mend what is named below and train again.", "未登记任何模型。请修正下列问题后重新训练。"
     ),
+    "training.failed.data_refused": Message("The file cannot be used as it is.", "该文件无法直接使用。"),
+    "training.failed.interrupted": Message(
+        "The service ended while this training was under way. Start it again.", "训练期间服务已停止。请重新启动训练。"
+    ),
+    "training.failed.not_launched": Message(
+        "The training could not be started: no process took it. Try again in a moment.", "无法启动训练：没有可用进程。请稍后重试。"
+    ),
+    "training.failed.defect": Message("{detail}", "Ordinance 的缺陷中断了本次训练：{detail}"),
     "training.metrics": Message("How good it is", "效果如何"),
     "training.metrics_hint": Message(
         "Judged on {rows} rows that it had not seen, all later than those it learned from.",
@@ -139,7 +147,11 @@ TRAINING = {
     "training.said_seen": Message("Said → seen", "预测 → 实际"),
     "training.rows": Message("Rows", "行数"),
     "training.drivers": Message("What it looks at", "主要依据"),
-    "training.drivers_hint": Message("average size of the contribution", "平均贡献大小"),
+    "training.drivers_judged": Message("average size of the contribution, on the rows it was judged on", "检验数据上的平均贡献大小"),
+    "training.drivers_learnt": Message("share of what learning from it improved", "在学习所得改进中的占比"),
+    "training.drivers_none": Message(
+        "The model's artifact cannot be read here, so what it looks at is not known.", "此处无法读取模型制品，因此不知道其主要依据。"
+    ),
     "training.excluded": Message("Columns left out", "被排除的列"),
     "training.excluded_none": Message("No column was left out.", "没有排除任何列。"),
     "training.limits": Message("What it cannot do", "局限"),

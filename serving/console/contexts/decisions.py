@@ -125,6 +125,7 @@ class DecisionPage:
     fallback: str
     facts: tuple[Fact, ...]
     reasons: tuple[ReasonRow, ...]
+    more_reasons: tuple[ReasonRow, ...]
     waterfall: Waterfall | None
     no_waterfall: str
     parts: tuple[OrderDecision, ...]

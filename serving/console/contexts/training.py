@@ -192,6 +192,7 @@ class TrainingReport:
     slices: tuple[SliceRow, ...]
     slice_metric: str
     drivers: tuple[CostRow, ...]
+    drivers_hint: str
     excluded: tuple[Pair, ...]
     rows: tuple[Pair, ...]
     limits: tuple[str, ...]

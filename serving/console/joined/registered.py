@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from governance import promotion
 from serving.console.joined.cards import Cards
-from serving.console.ports import ModelFacts, Refused
+from serving.console.ports import DriverFact, ModelFacts, Refused
 from serving.errors import Problem, ProblemKind
 
 Publish = Callable[[str, int, str], None]
@@ -50,6 +50,11 @@ class RegisteredModels:
         """A row that a custom type can be asked about."""
         encoder = self._encoder(name, version)
         return encoder.example() if encoder else None
+
+    def drivers(self, name: str, version: int) -> Sequence[DriverFact]:
+        """What a version splits on, the largest share of the gain first."""
+        found = promotion.find_version(self._engine, name, version)
+        return [DriverFact(it.label, it.share) for it in self._cards.drivers(found.digest)] if found else []
 
     @property
     def can_publish(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -102,7 +102,7 @@ def _look_and_start(router: APIRouter, desk: _Desk) -> None:
         kept = [
             (name, str(value))
             for name, value in form.multi_items()
-            if name in {"template", "target", "time", "exclude", "keep", "budget_s"} and value
+            if name == "time" or (name in {"template", "target", "exclude", "keep", "budget_s"} and value)
         ]
         if fields.get("name", "").strip() != fields.get("suggested"):
             kept.append(("name", fields.get("name", "").strip()[:64]))
@@ -190,11 +190,17 @@ def _dataset_page(
 ) -> Response:
     wiring = desk.wiring
     purpose = _purpose(asked, dataset)
+    time = purpose.time
+    if "time" not in asked:  # not chosen yet, which is not the same as chosen to be none
+        bare = wiring.workbench.check(dataset.dataset_id, Purpose(purpose.template))
+        time = dataset_view.suggested_time(bare)
+        purpose = replace(purpose, time=time if purpose.target else None)
     page = dataset_view.build(
         frame.build(visit, dataset.name, wiring.accounts.may),
         dataset,
         wiring.workbench.check(dataset.dataset_id, purpose),
         _template(wiring, purpose.template),
+        time=time,
         name=str(asked.get("name", "")).strip()[:64],
         budget=int(_budget(asked.get("budget_s"))),
         problem=problem.detail if problem else "",
@@ -225,6 +231,7 @@ def _training_page(desk: _Desk, visit: Visit, training: TrainingFacts) -> Traini
         filename=dataset.name if dataset else "",
         model=model,
         example=wiring.models.example(training.name, version) if version is not None and model else None,
+        drivers=wiring.models.drivers(training.name, version) if version is not None and model else (),
         base_url=wiring.base_url,
         can_publish=wiring.models.can_publish,
     )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from feature_store.leakage import speaks_of_outcome
 from feature_store.times import TimeUnreadable, parse_time
 from serving.console import texts
 from serving.console.contexts import (
@@ -81,11 +82,23 @@ def build(
     report: Mapping[str, Any],
     template: TemplateFacts,
     *,
+    time: str | None = None,
     name: str = "",
     budget: int = 60,
     problem: str = "",
 ) -> DatasetPage:
-    """The page of one file, checked for one purpose; ``report`` is the check report as JSON, with ``distributions`` by column."""
+    """The page of one file, checked for one purpose.
+
+    Args:
+        frame: of the page.
+        dataset: the file.
+        report: the check report as JSON, with ``distributions`` by column.
+        template: what is to be trained.
+        time: the column that is offered as the time of decision; it is checked once a target is chosen.
+        name: of the model, as the reader wrote it.
+        budget: seconds, as the reader chose.
+        problem: why it could not be started.
+    """
     language = frame.language
     problems = [(error, problem_row(language, error)) for error in report.get("problems") or ()]
     blocking = tuple(row for error, row in problems if error.get("severity") != "warning")
@@ -106,12 +119,18 @@ def build(
         warnings=warnings,
         columns=tuple(_column(language, it, report, dataset.rows) for it in sorted(columns, key=_weight)),
         targets=_targets(language, columns, template, target),
-        times=_times(language, columns, template, report.get("time")),
+        times=_times(language, columns, template, report.get("time") or time),
         model_name=name or (template.type or suggested_name(dataset.name, target)),
         budgets=tuple(Option(str(it), _budget(language, it), it == budget) for it in BUDGETS),
         can_start=bool(target) and not blocking,
         problem=problem,
     )
+
+
+def suggested_time(report: Mapping[str, Any]) -> str | None:
+    """The column that most likely says when each decision was made: the first time that is filled in every row and names no outcome."""
+    times = [it for it in report.get("columns") or () if it.get("kind") == "time" and not it.get("missing") and not it.get("unread")]
+    return next((str(it["name"]) for it in times if not speaks_of_outcome(str(it["name"]))), None)
 
 
 def suggested_name(filename: str, target: str | None) -> str:
@@ -182,7 +201,7 @@ def _column(language: str, column: Mapping[str, Any], report: Mapping[str, Any],
         span=_span(language, spread.get("low") or column.get("min"), spread.get("high") or column.get("max")),
         bars=_histogram(spread.get("bins") or ()),
         top=tuple(CostRow(str(text), texts.percent(count / max(rows, 1)), words.length(count / largest)) for text, count in top),
-        note=str(column.get("reason") or ""),
+        note=texts.in_language(column, "reason", language),
         tone={"target": "ok", "time": "ok", "excluded": "hold", "group": "hold"}.get(role, "plain") if chosen else "plain",
     )
 

@@ -26,6 +26,8 @@ from serving.console.ports import DecisionFacts, DecisionLine, FeatureFact
 from serving.console.views import plan, waterfall, words
 from serving.console.views import policy as policy_words
 
+_STRONGEST = 6
+"""Reasons that are shown at once; the weaker ones are folded away."""
 _TOLD = 2
 """Reasons that make up the headline."""
 
@@ -35,6 +37,7 @@ def build(frame: Frame, facts: DecisionFacts, siblings: Sequence[DecisionLine]) 
     language, line, answer = frame.language, facts.line, facts.answer
     confidence = answer.get("confidence")
     policy = answer.get("policy") or {}
+    known = policy_words.Known.of(answer, facts.order)
     return DecisionPage(
         frame=frame,
         crumbs=crumbs(language, facts),
@@ -45,7 +48,8 @@ def build(frame: Frame, facts: DecisionFacts, siblings: Sequence[DecisionLine]) 
         if answer.get("fallback_reason")
         else "",
         facts=tuple(_facts(language, facts)),
-        reasons=tuple(_reasons(language, facts.reasons)),
+        reasons=tuple(_reasons(language, facts.reasons[:_STRONGEST])),
+        more_reasons=tuple(_reasons(language, facts.reasons[_STRONGEST:])),
         waterfall=waterfall.build(language, facts, calibrated=float(confidence["probability"]) if confidence else None),
         no_waterfall="" if _is_whole(facts) else say(language, "decision.no_waterfall"),
         plan=plan.build(language, answer),
@@ -54,10 +58,10 @@ def build(frame: Frame, facts: DecisionFacts, siblings: Sequence[DecisionLine]) 
         snapshot_hint=_snapshot_hint(language, facts),
         policy=policy_words.precedence(language, answer)
         if _is_whole(facts)
-        else tuple(policy_words.row(language, result, facts.checks) for result in policy.get("results") or ()),
+        else tuple(policy_words.row(language, result, facts.checks, known) for result in policy.get("results") or ()),
         policy_hint=say(language, "decision.precedence") if _is_whole(facts) else policy_words.hint(language, policy),
         parts=tuple(_parts(language, answer)),
-        timeline=tuple(_timeline(language, facts, siblings)),
+        timeline=tuple(_timeline(language, facts, siblings)) if line.order_id else (),
         record=tuple(_record(language, facts)),
         raw_href=f"/console/decisions/{line.record_id}/record.json",
         similar_href="/console/decisions?" + urlencode({"type": line.type, "outcome": line.outcome}),
@@ -90,7 +94,7 @@ def headline(language: str, facts: DecisionFacts) -> str:
     """One sentence: what it means, then the first reasons that point the same way."""
     line, answer = facts.line, facts.answer
     if line.status == "fallback":
-        told = [texts.speak(reason.get("text") or "", language).rstrip(".。") for reason in facts.reasons[:1]]
+        told = [texts.polished(texts.speak(reason.get("text") or "", language)).rstrip(".。") for reason in facts.reasons[:1]]
         return _sentence(language, "".join(told) or say(language, "verdict.fallback"), [])
     verdict = say(language, "verdict.abstained") if line.status == "abstained" else _verdict(language, facts)
     if shipped := plan.nodes(answer):
@@ -113,7 +117,10 @@ def _parts(language: str, answer: Mapping[str, Any]) -> list[OrderDecision]:
             continue
         confidence, badge = part.get("confidence"), words.outcome_badge(language, str(part["outcome"]))
         shipped = plan.nodes(part)
-        reasons = [texts.speak(reason.get("text") or "", language) for reason in _pointing(badge.tone, part.get("reasons") or ())[:1]]
+        reasons = [
+            texts.polished(texts.speak(reason.get("text") or "", language))
+            for reason in _pointing(badge.tone, part.get("reasons") or ())[:1]
+        ]
         told = [_shipped(language, part, shipped)] if shipped else reasons
         found.append(
             OrderDecision(
@@ -133,7 +140,7 @@ def _parts(language: str, answer: Mapping[str, Any]) -> list[OrderDecision]:
 def _shipped(language: str, answer: Mapping[str, Any], nodes: Sequence[str]) -> str:
     count = len(answer["shipments"])
     key = "verdict.shipments.one" if count == 1 else "verdict.shipments.many"
-    return say(language, key, count=count, nodes=", ".join(nodes))
+    return say(language, key, count=count, nodes=words.listed(language, nodes))
 
 
 def _decisive(language: str, answer: Mapping[str, Any]) -> str:
@@ -173,7 +180,7 @@ def _pointing(tone: str, reasons: Sequence[Mapping[str, Any]]) -> Sequence[Mappi
 def _short(language: str, reason: Mapping[str, Any], feature: FeatureFact | None) -> str:
     """A reason as part of a sentence: what was found, without what follows from it."""
     if feature is None:
-        return texts.speak(reason.get("text") or "", language).rstrip(".。")
+        return texts.polished(texts.speak(reason.get("text") or "", language)).rstrip(".。")
     label, value = (
         texts.gist(texts.speak(feature.label, language)),
         texts.told(feature.value, feature.unit, feature.value_text, language),
@@ -216,7 +223,7 @@ def _facts(language: str, facts: DecisionFacts) -> list[Fact]:
         found.append(
             Fact(
                 say(language, "decision.review"),
-                say(language, "decision.review_queue", queue=review.get("queue", "")),
+                say(language, "decision.review_queue", queue=words.queue_name(language, str(review.get("queue", "")))),
                 note=say(language, "decision.review_due", due=due, outcome=outcome),
             )
         )
@@ -233,7 +240,7 @@ def _confidence(language: str, facts: DecisionFacts) -> Fact | None:
         return None
     tone = words.tone(facts.line.outcome)
     between = texts.percent_range(float(confidence["low"]), float(confidence["high"]))
-    level, marks = texts.percent(float(confidence.get("level", 0.9))), ", ".join(texts.percent(mark) for mark in facts.marks)
+    level, marks = texts.percent(float(confidence.get("level", 0.9))), words.listed(language, map(texts.percent, facts.marks))
     return Fact(
         label=words.event_name(language, str(confidence["event"])),
         value=texts.percent(float(confidence["probability"])),
@@ -284,7 +291,11 @@ def _proof(language: str, facts: DecisionFacts) -> Fact:
 
 def _reasons(language: str, reasons: Sequence[Mapping[str, Any]]) -> list[ReasonRow]:
     return [
-        ReasonRow(texts.speak(reason.get("text") or "", language), str(reason.get("code", "")), str(reason.get("direction") or "none"))
+        ReasonRow(
+            texts.polished(texts.speak(reason.get("text") or "", language)),
+            str(reason.get("code", "")),
+            str(reason.get("direction") or "none"),
+        )
         for reason in reasons
     ]
 
@@ -350,7 +361,16 @@ def _timeline(language: str, facts: DecisionFacts, siblings: Sequence[DecisionLi
     ordered = [item for _, item in sorted(items, key=lambda pair: pair[0])]
     if review := facts.answer.get("review"):
         due = say(language, "decision.by", time=plan.moment(language, review.get("due_at")))
-        ordered.append(TimelineItem(due, say(language, "decision.review_todo", queue=review.get("queue", "")), "", "todo", None, False))
+        ordered.append(
+            TimelineItem(
+                due,
+                say(language, "decision.review_todo", queue=words.queue_name(language, str(review.get("queue", "")))),
+                "",
+                "todo",
+                None,
+                False,
+            )
+        )
     return ordered
 
 

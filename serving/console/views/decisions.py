@@ -20,6 +20,7 @@ from serving.console.views.decision import order_href
 
 FIELDS = ("type", "outcome", "status", "order_id", "customer_id", "reason", "channel", "region", "since", "until")
 PER_PAGE = 50
+_CHANNELS = ("app", "mini_program", "web", "marketplace", "store")
 _REGIONS = ("north", "east", "south", "west", "central")
 _STATUSES = ("decided", "fallback", "abstained")
 _WHEN = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?(Z|[+-]\d\d:\d\d)?")
@@ -123,7 +124,7 @@ def _filters(language: str, asked: Asked, types: Sequence[str]) -> list[Filter]:
         typing("order_id"),
         typing("customer_id"),
         typing("reason"),
-        typing("channel"),
+        choice("channel", [(channel, words.channel_name(language, channel)) for channel in _CHANNELS]),
         choice("region", [(region, words.region_name(language, region)) for region in _REGIONS]),
         typing("since", "when"),
         typing("until", "when"),
@@ -143,6 +144,7 @@ def _chips(language: str, asked: Asked) -> list[Chip]:
             "outcome": lambda v: words.outcome_badge(language, v).text,
             "status": lambda v: say_or(language, f"status.{v}", v),
             "region": lambda v: words.region_name(language, v),
+            "channel": lambda v: words.channel_name(language, v),
         }.get(name, str)(value)
         chips.append(
             Chip(f"{say(language, f'list.{name}')}: {shown}", href({key: text for key, text in asked.typed.items() if key != name}))

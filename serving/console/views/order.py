@@ -23,7 +23,7 @@ def build(frame: Frame, order_id: str, decisions: Sequence[DecisionFacts]) -> Or
         order_id=order_id,
         summary=say(language, "order.summary.one" if count == 1 else "order.summary.many", count=count),
         facts=tuple(_facts(language, order, decisions[-1])),
-        lines=tuple(_line(line) for line in (order or {}).get("lines") or ()),
+        lines=tuple(_line(language, line) for line in (order or {}).get("lines") or ()),
         decisions=tuple(_decision(language, facts) for facts in decisions),
     )
 
@@ -38,19 +38,26 @@ def _facts(language: str, order: Mapping[str, Any] | None, latest: DecisionFacts
         ("order.placed", texts.moment(placed, language) if placed else ""),
         ("order.promised", plan.moment(language, order["promised_by"]) if order.get("promised_by") else ""),
         ("order.customer", (order.get("customer") or {}).get("customer_id") or latest.line.customer_id or ""),
-        ("order.ship_to", ", ".join(part for part in (ship_to.get("city"), region) if part)),
+        ("order.ship_to", words.listed(language, (part for part in (ship_to.get("city"), region) if part))),
         ("order.channel", words.channel_name(language, order.get("channel") or latest.line.channel)),
-        ("order.payment", " · ".join(part for part in (payment.get("method"), payment.get("status")) if part)),
-        ("order.tags", ", ".join(order.get("tags") or ())),
+        (
+            "order.payment",
+            " · ".join(
+                part
+                for part in (words.method_name(language, payment.get("method")), words.payment_status(language, payment.get("status")))
+                if part
+            ),
+        ),
+        ("order.tags", words.listed(language, (words.tag_name(language, tag) for tag in order.get("tags") or ()))),
     ]
     return [Pair(say(language, key), str(value)) for key, value in rows if value]
 
 
-def _line(line: Mapping[str, Any]) -> LineRow:
+def _line(language: str, line: Mapping[str, Any]) -> LineRow:
     return LineRow(
         line_id=str(line.get("line_id", "")),
         sku=str(line.get("sku", "")),
-        category=str(line.get("category") or ""),
+        category=words.category_name(language, line.get("category")),
         qty=texts.value_text(line.get("qty")),
         price=texts.money(line.get("unit_price")),
     )

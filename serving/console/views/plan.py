@@ -9,6 +9,7 @@ from feature_store.times import TimeUnreadable, parse_time
 from serving.console import texts
 from serving.console.contexts import CostRow, Pair, Plan, ShipmentCard
 from serving.console.messages import say
+from serving.console.views import words
 from serving.console.views.words import length
 
 _TERMS = ("cost", "lateness", "carbon", "split")
@@ -26,12 +27,17 @@ def build(language: str, answer: Mapping[str, Any]) -> Plan | None:
         total=texts.money(objective.get("total")),
         proof=_proof(language, answer.get("optimality")),
         runner_up=_runner_up(language, answer.get("runner_up")),
-        rejected=tuple(Pair(str(node.get("node_id", "")), str(node.get("reason", ""))) for node in answer.get("rejected_nodes") or ()),
+        rejected=tuple(Pair(str(node.get("node_id", "")), _why(language, node)) for node in answer.get("rejected_nodes") or ()),
         unfilled=tuple(
-            Pair(say(language, "plan.unfilled_line", line=line.get("line_id", ""), qty=line.get("qty", "")), str(line.get("reason", "")))
+            Pair(say(language, "plan.unfilled_line", line=line.get("line_id", ""), qty=line.get("qty", "")), _why(language, line))
             for line in answer.get("unfilled") or ()
         ),
     )
+
+
+def _why(language: str, told: Mapping[str, Any]) -> str:
+    """A node's or a line's reason in a sentence; its code where there is none."""
+    return texts.capital(texts.polished(texts.speak(told.get("text") or str(told.get("reason", "")), language)))
 
 
 def nodes(answer: Mapping[str, Any]) -> list[str]:
@@ -69,10 +75,10 @@ def _shipment(language: str, shipment: Mapping[str, Any]) -> ShipmentCard:
     facts.append(Pair(say(language, "plan.shipping"), _both(cost.get("fixed"), cost.get("variable"))))
     facts.append(Pair(say(language, "plan.processing"), texts.money(cost.get("processing"))))
     if isinstance(shipment.get("co2e_g"), int | float):
-        facts.append(Pair(say(language, "plan.carbon"), f"{texts.number(shipment['co2e_g'])} g CO₂e"))
+        facts.append(Pair(say(language, "plan.carbon"), f"{texts.number(shipment['co2e_g'])}{texts.NBSP}g CO₂e"))
     return ShipmentCard(
         title=say(language, "plan.shipment", node=shipment.get("node_id", "")),
-        service=str(shipment.get("service", "")),
+        service=words.service_name(language, str(shipment.get("service", ""))),
         lines=tuple(
             say(language, "plan.line", qty=line.get("qty", ""), line=line.get("line_id", "")) for line in shipment.get("lines") or ()
         ),
@@ -116,7 +122,7 @@ def _runner_up(language: str, runner_up: Mapping[str, Any] | None) -> str:
     return say(
         language,
         "plan.runner_up",
-        nodes=", ".join(nodes(runner_up)),
+        nodes=words.listed(language, nodes(runner_up)),
         cost=texts.money_delta(delta.get("cost")),
         hours=texts.signed(float(delta.get("lateness_h") or 0), 1),
         carbon=texts.signed(float(delta.get("co2e_g") or 0), 0),

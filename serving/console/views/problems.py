@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from serving.console import contexts
+from serving.console import contexts, texts
 from serving.console.messages import say
 
 
 def row(language: str, error: Mapping[str, Any]) -> contexts.Problem:
     """One entry of a problem's ``errors`` as a line of a page."""
     tone = "hold" if error.get("severity") == "warning" else "bad"
-    return contexts.Problem(where(language, error), str(error.get("msg", "")), str(error.get("fix", "")), tone)
+    return contexts.Problem(
+        where(language, error), texts.in_language(error, "msg", language), texts.in_language(error, "fix", language), tone
+    )
 
 
 def where(language: str, error: Mapping[str, Any]) -> str:

@@ -25,8 +25,8 @@ from serving.console.contexts import (
     TrainingPage,
     TrainingReport,
 )
-from serving.console.messages import say
-from serving.console.ports import ModelFacts, ProgressFacts, TrainingFacts
+from serving.console.messages import say, say_or
+from serving.console.ports import DriverFact, ModelFacts, ProgressFacts, TrainingFacts
 from serving.console.views import plan, words
 from serving.console.views.dataset import state_badge
 from serving.console.views.problems import row as problem_row
@@ -52,6 +52,7 @@ class Watched:
         filename: of its dataset; empty where there is none.
         model: the version that came of it.
         example: a first row to ask about, for a custom type.
+        drivers: what the version learnt from most, as its artifact says; a report that holds drivers of its own is preferred.
         can_publish: whether the reader alone may put the model in service.
     """
 
@@ -60,6 +61,7 @@ class Watched:
     filename: str
     model: ModelFacts | None
     example: Mapping[str, Any] | None
+    drivers: Sequence[DriverFact]
     base_url: str
     can_publish: bool
 
@@ -85,8 +87,8 @@ def build(frame: Frame, watched: Watched) -> TrainingPage:
         running=not training.over,
         stages=tuple(_stages(language, stage, training)),
         share=f"{100 * float(latest.get('share') or 0):.0f}",
-        message=str(latest.get("message") or "") if training.state != "queued" else say(language, "training.waiting"),
-        problem=str(error.get("detail") or "") if training.state == "failed" else "",
+        message=texts.in_language(latest, "message", language) if training.state != "queued" else say(language, "training.waiting"),
+        problem=_failure(language, error) if training.state == "failed" else "",
         problems=tuple(problem_row(language, it) for it in error.get("errors") or ()),
         report=_report(language, watched) if training.report else None,
     )
@@ -100,8 +102,15 @@ def event(language: str, training: TrainingFacts, step: ProgressFacts | None) ->
         "badge": state_badge(language, training.state).text,
         "stage": data.get("stage", ""),
         "share": round(100 * float(data.get("share") or 0)),
-        "message": str(data.get("message") or ""),
+        "message": texts.in_language(data, "message", language),
     }
+
+
+def _failure(language: str, error: Mapping[str, Any]) -> str:
+    """Why a training failed: told by its code, with what it was about; what is listed below is not told twice."""
+    key = "training.failed.data_refused" if error.get("errors") else f"training.failed.{error.get('code')}"
+    detail = str(error.get("detail") or "")
+    return say_or(language, key, detail).replace("{detail}", detail)
 
 
 def _file_crumb(training: TrainingFacts, filename: str) -> tuple[Crumb, ...]:
@@ -129,6 +138,7 @@ def _report(language: str, watched: Watched) -> TrainingReport:
     metrics: Mapping[str, Any] = evaluation.get("metrics") or {}
     task = str(report.get("task") or "binary")
     excluded = (card.get("data") or {}).get("excluded") or ()
+    judged: Sequence[Mapping[str, Any]] = report.get("drivers") or card.get("drivers") or ()
     may_publish = watched.can_publish and watched.model and not watched.live
     return TrainingReport(
         verdict=_verdict(language, metrics, task),
@@ -138,10 +148,11 @@ def _report(language: str, watched: Watched) -> TrainingReport:
         calibration_text=_calibration_text(language, metrics),
         slices=tuple(_slices(evaluation)),
         slice_metric=say(language, "metric.auc"),
-        drivers=_drivers(report.get("drivers") or card.get("drivers") or ()),
-        excluded=tuple(Pair(str(it.get("column", "")), str(it.get("reason") or "")) for it in excluded),
+        drivers=_told_drivers(language, judged) if judged else _learnt_drivers(language, watched.drivers),
+        drivers_hint=say(language, "training.drivers_judged" if judged else "training.drivers_learnt"),
+        excluded=tuple(Pair(str(it.get("column", "")), texts.in_language(it, "reason", language)) for it in excluded),
         rows=tuple(_rows(language, card)),
-        limits=tuple(str(it) for it in card.get("limits") or ()),
+        limits=tuple(texts.polished(texts.speak(it, language)) for it in card.get("limits") or ()),
         endpoint=_endpoint(language, watched),
         publish_href=f"/console/train/runs/{watched.training.training_id}/publish" if may_publish else None,
         publish_note=_publish_note(language, watched),
@@ -254,11 +265,26 @@ def _slices(evaluation: Mapping[str, Any]) -> list[SliceRow]:
     return rows
 
 
-def _drivers(drivers: Sequence[Mapping[str, Any]]) -> tuple[CostRow, ...]:
+def _told_drivers(language: str, drivers: Sequence[Mapping[str, Any]]) -> tuple[CostRow, ...]:
+    """By the mean size of their contribution on the rows that the model was judged on."""
     shown = drivers[:_DRIVERS]
     largest = max((float(it["importance"]) for it in shown), default=0.0) or 1.0
     return tuple(
-        CostRow(str(it["name"]), texts.number(float(it["importance"])), words.length(float(it["importance"]) / largest)) for it in shown
+        CostRow(
+            texts.capital(texts.speak(it.get("label") or str(it["name"]), language)),
+            texts.number(float(it["importance"])),
+            words.length(float(it["importance"]) / largest),
+        )
+        for it in shown
+    )
+
+
+def _learnt_drivers(language: str, drivers: Sequence[DriverFact]) -> tuple[CostRow, ...]:
+    """By their share of what all splits together improved."""
+    shown = drivers[:_DRIVERS]
+    largest = max((it.share for it in shown), default=0.0) or 1.0
+    return tuple(
+        CostRow(texts.capital(texts.speak(it.label, language)), texts.percent(it.share), words.length(it.share / largest)) for it in shown
     )
 
 

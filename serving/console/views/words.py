@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from serving.console import texts
@@ -50,6 +50,41 @@ def channel_name(language: str, channel: str | None) -> str:
     return say_or(language, f"channel.{channel}", channel) if channel else ""
 
 
+def method_name(language: str, method: str | None) -> str:
+    """A way to pay as people call it."""
+    return say_or(language, f"method.{method}", method) if method else ""
+
+
+def payment_status(language: str, status: str | None) -> str:
+    """How far a payment is."""
+    return say_or(language, f"payment.{status}", status) if status else ""
+
+
+def tag_name(language: str, tag: str) -> str:
+    """A tag of an order; one of the OMS's own stays as it is."""
+    return say_or(language, f"tag.{tag}", tag)
+
+
+def category_name(language: str, category: str | None) -> str:
+    """A kind of goods."""
+    return say_or(language, f"category.{category}", category) if category else ""
+
+
+def service_name(language: str, service: str) -> str:
+    """A carrier's service."""
+    return say_or(language, f"service.{service}", service)
+
+
+def queue_name(language: str, queue: str) -> str:
+    """A queue of reviews."""
+    return say_or(language, f"queue.{queue}", queue)
+
+
+def listed(language: str, names: Iterable[str]) -> str:
+    """Names one after the other, as the language separates them."""
+    return ("、" if language == "zh" else ", ").join(names)
+
+
 def event_name(language: str, event: str) -> str:
     """``fraud`` → ``Risk of fraud``."""
     return say_or(language, f"event.{event}", "") or say(language, "event.other", event=event.replace("_", " "))
@@ -60,7 +95,7 @@ def scale(language: str, confidence: Mapping[str, Any], marks: tuple[float, ...]
     low, high, point = (float(confidence[key]) for key in ("low", "high", "probability"))
     label = say(language, "decision.scale", value=texts.percent(point), low=texts.percent(low), high=texts.percent(high))
     if marks:
-        label = say(language, "decision.scale_marks", scale=label, marks=", ".join(texts.percent(mark) for mark in marks))
+        label = say(language, "decision.scale_marks", scale=label, marks=listed(language, map(texts.percent, marks)))
     return Scale(label, tone_name, length(low), length(max(high - low, 0.004)), length(point), tuple(length(mark) for mark in marks))
 
 

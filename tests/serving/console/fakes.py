@@ -355,6 +355,11 @@ class Models:
     def example(self, name: str, version: int) -> Mapping[str, Any] | None:
         return {"Country": "Côte d'Ivoire", "Weight (Kilograms)": 13} if name == "scms-late" else None
 
+    def drivers(self, name: str, version: int) -> Sequence[ports.DriverFact]:
+        return [
+            ports.DriverFact({"en": label, "zh": label}, share) for label, share in (("Vendor", 0.5), ("Country", 0.3), ("Weight", 0.2))
+        ]
+
     def publish(self, name: str, version: int, principal: str) -> None:
         found = self.get(name, version)
         if found is None:

@@ -10,7 +10,7 @@ from serving.console.rendering import HERE
 
 LITERAL = re.compile(r"""["']([a-z][a-z_]*(?:\.[A-Za-z0-9_-]+)+)["']""")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
-SAME_IN_BOTH = {"brand", "nav.language", "order.sku", "dataset.sha", "decision.ms"}
+SAME_IN_BOTH = {"brand", "nav.language", "order.sku", "dataset.sha", "decision.ms", "decision.policy_hint"}
 
 
 def fields(text: str) -> set[str]:

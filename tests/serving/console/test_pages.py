@@ -10,6 +10,7 @@ from jinja2 import meta, nodes
 
 from serving.console import contexts, ports
 from serving.console.rendering import SECURITY_HEADERS, environment
+from tests.serving.console.examples import facts, reason
 
 HELD = "/console/decisions/0193aaaa-0000-7000-8000-000000000001"
 PLANNED = "/console/decisions/0193aaaa-0000-7000-8000-000000000002"
@@ -225,7 +226,7 @@ def test_the_plan_is_told_with_its_proof(world: Any, browser: Any) -> None:
         "¥57.655",
         "Proven optimal",
         "cost +¥4.10, lateness +6.5 h",
-        "no stock of SKU-77",
+        "No stock of SKU-77",
         "94 %",
     ):
         assert part in text, part
@@ -261,3 +262,24 @@ def test_static_files_are_kept_by_browsers_and_say_nothing_of_others(world: Any,
     assert browser.get("/console/static/../app.py").status_code == 404
     css = answer.text
     assert not re.search(r"url\(|@import", css), "no request from a style sheet"
+
+
+def test_the_strongest_reasons_are_shown_and_the_others_folded(world: Any, browser: Any) -> None:
+    many = [reason(rank, f"CODE_{rank}", f"Reason {rank}", f"理由 {rank}") for rank in range(1, 23)]
+    world.decisions.stored = [facts(reasons=many)]
+    text = browser.login("auditor").get(f"/console/decisions/{facts().line.record_id}").text
+    shown, folded = text.split('<details class="more">')
+    assert "CODE_6<" in shown
+    assert "CODE_7<" not in shown
+    assert "16 weaker reasons" in folded
+    assert '<ol class="reasons" start="7">' in folded
+    assert "CODE_22<" in folded
+
+
+def test_the_words_of_the_domain_are_told_in_the_reader_s_language(browser: Any) -> None:
+    browser.login("auditor")
+    browser.headers["accept-language"] = "zh"
+    text = browser.get("/console/orders/SO-1001").text
+    for part in ("银行卡 · 已授权", "预售、跨境", "美妆", "大件商品", "应用", "华东"):
+        assert part in text, part
+    assert "cross_border" not in text

@@ -7,6 +7,11 @@ from serving.console import texts
 from serving.console.views import policy
 
 
+def plain(text: str) -> str:
+    """A text as it reads, whether or not it may wrap."""
+    return text.replace(texts.NBSP, " ")
+
+
 @pytest.mark.parametrize(
     ("share", "text"),
     [
@@ -15,12 +20,12 @@ from serving.console.views import policy
     ],
 )  # fmt: skip
 def test_a_percentage_never_rounds_to_a_certainty(share: float, text: str) -> None:
-    assert texts.percent(share) == text
+    assert texts.percent(share) == text.replace(" ", texts.NBSP)
 
 
 @given(st.floats(min_value=1e-9, max_value=1 - 1e-9))
 def test_no_uncertain_share_reads_as_certain(share: float) -> None:
-    assert texts.percent(share) not in {"0 %", "100 %"}
+    assert plain(texts.percent(share)) not in {"0 %", "100 %"}
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.82, "+0.82"), (-0.39, "−0.39"), (0.0, "0.00"), (-0.001, "0.00"), (0.004, "0.00")])
@@ -68,8 +73,8 @@ def test_money_differences_are_signed() -> None:
     [(0.4, "0 s", "0 秒"), (311, "5 min", "5 分钟"), (7_200, "2 h", "2 小时"), (86_400, "1 day", "1 天"), (900_000, "10 days", "10 天")],
 )
 def test_ages_are_told_in_the_largest_whole_unit(seconds: float, en: str, zh: str) -> None:
-    assert texts.age(seconds, "en") == en
-    assert texts.age(seconds, "zh") == zh
+    assert plain(texts.age(seconds, "en")) == en
+    assert plain(texts.age(seconds, "zh")) == zh
 
 
 def test_moments() -> None:
@@ -92,14 +97,56 @@ def test_any_value_can_be_shown(value: object, unit: str | None) -> None:
     assert isinstance(texts.value_text(value, unit), str)
 
 
+def seen(language: str, detail: str, known: policy.Known = policy.Known()) -> str:  # noqa: B008 - frozen
+    return plain(policy.seen(language, detail, known))
+
+
 def test_what_a_check_saw_reads_in_the_reader_s_words() -> None:
     detail = "model.probability = 0.465827, params.hold_at = 0.45"
-    assert policy.seen("en", detail) == "risk 47 %, hold from 45 %"
-    assert policy.seen("zh", detail) == "风险 47 %，45 % 起暂缓"
-    assert policy.seen("en", "order.tags = [], order.payment_status = authorised") == "tags: none, payment authorised"
-    assert policy.seen("en", "order.tags = [presale, cross_border]") == "tags: presale, cross border"
-    assert policy.seen("en", "not evaluated, unknown: order.promised_in_h") == "not evaluated, unknown: order.promised_in_h"
-    assert policy.seen("en", "params.of_their_own = 12500.5") == "of their own 12,500"
+    assert seen("en", detail) == "risk 47 %, hold from 45 %"
+    assert seen("zh", detail) == "风险 47 %，45 % 起暂缓"
+    assert seen("en", "order.tags = [], order.payment_status = authorised") == "tags: none, payment authorised"
+    assert seen("en", "order.tags = [presale, cross_border]") == "tags: presale, cross-border"
+    assert seen("zh", "order.tags = [presale, their_own], order.payment_status = authorised") == "标签：预售、their own，支付已授权"
+    assert seen("en", "not evaluated, unknown: order.promised_in_h") == "not evaluated, unknown: order.promised_in_h"
+    assert seen("en", "params.of_their_own = 12500.5") == "of their own 12,500"
+
+
+def test_a_shortened_number_is_told_as_the_whole_one_behind_it() -> None:
+    """Rounded twice, 0.45499997 would become 46 % beside a headline of 45 %."""
+    answer = {"confidence": {"event": "fraud", "probability": 0.45499997, "low": 0.4, "high": 0.5}}
+    known = policy.Known.of(answer, {"currency": "CNY"})
+    assert plain(texts.percent(0.45499997)) == "45 %"
+    assert seen("en", "model.probability = 0.455, params.hold_at = 0.45", known) == "risk 45 %, hold from 45 %"
+    assert seen("en", "model.probability = 0.61", known) == "risk 61 %", "another number is not put in its place"
+    assert seen("en", "order.amount = 2807.4, params.person_above = 50000", known) == "order value ¥2,807.40, limit ¥50,000.00"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "en", "zh"),
+    [
+        (0.0197, "days", "28 min", "28 分钟"), (0.18, "days", "4.3 h", "4.3 小时"), (0.05, "h", "3 min", "3 分钟"), (-0.25, "days", "−6 h", "−6 小时"),
+        (2.29, "days", "2.29 days", "2.29 天"), (0.0, "days", "0 days", "0 天"), (-61.5, "h", "-61.5 h", "-61.5 小时"),
+    ],
+)  # fmt: skip
+def test_short_times_are_told_in_units_that_fit(value: float, unit: str, en: str, zh: str) -> None:
+    written = {"en": f"{value:g} {unit}", "zh": f"{value:g}{'天' if unit == 'days' else '小时'}"}
+    assert texts.told(value, unit, written, "en") == en.replace(" ", texts.NBSP).replace("-", texts.MINUS)
+    assert texts.told(value, unit, written, "zh") == zh.replace(" ", texts.NBSP).replace("-", texts.MINUS)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Delay is -61.5 h, usual -49.4 h", "Delay is −61.5~h, usual −49.4~h"),
+        ("延误为-61.5小时（通常为-49.4小时）", "延误为−61.5小时（通常为−49.4小时）"),
+        ("share is 3.3 % on 2026-11-11", "share is 3.3~% on 2026-11-11"),
+        ("SKU-0042 is N/A - From RDC, 24-39", "SKU-0042 is N/A - From RDC, 24-39"),
+        ("Value is CNY 456", "Value is CNY~456"),
+    ],
+)
+def test_numbers_in_sentences_keep_their_sign_and_their_unit(text: str, told: str) -> None:
+    assert texts.polished(text) == told.replace("~", texts.NBSP)
 
 
 def test_a_sentence_goes_on_without_changing_names() -> None:

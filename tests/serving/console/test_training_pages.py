@@ -161,7 +161,7 @@ def test_a_failed_training_says_what_to_mend(world: Any, browser: Any) -> None:
         world.workbench.runs["t-0"], state="failed", error={"detail": "One outcome only.", "errors": errors}
     )
     text = browser.get("/console/train/runs/t-0").text
-    for part in ("Failed", "One outcome only.", "column late", "Only 0 occurs.", "Add rows.", "Nothing was registered"):
+    for part in ("Failed", "The file cannot be used as it is.", "column late", "Only 0 occurs.", "Add rows.", "Nothing was registered"):
         assert part in text, part
 
 
@@ -204,3 +204,46 @@ def test_columns_are_left_out_and_kept_as_the_reader_says(world: Any, browser: A
     assert browser.post("/console/train/start", chosen).status_code == 303
     assert world.workbench.runs["t-0"].spec["keep"] == ["Delivered to Client Date"]
     assert world.workbench.runs["t-0"].spec["exclude"] == ["Country"]
+
+
+def test_what_a_check_found_and_a_training_does_is_told_in_the_reader_s_language(world: Any, browser: Any) -> None:
+    browser.login("trainer")
+    upload(browser, b"a,b\n1,2\n")
+    bench = world.workbench
+    bench.start(ports.TrainingRequest("d-0", ports.Purpose("custom", "late"), "scms-late", 20), "local-trainer")
+    bench.say("t-0", "reading", 0.02, "Reading the file")
+    bench.steps["t-0"][0].data["zh"] = {"message": "正在读取文件"}
+    errors = [{"loc": ["target"], "msg": "Only 0 occurs.", "fix": "Add rows.", "zh": {"msg": "只有 0。", "fix": "请增加数据行。"}}]
+    running = browser.get("/console/train/runs/t-0?lang=zh", headers={"accept-language": "zh"})
+    assert "正在读取文件" in browser.get(running.headers["location"]).text
+    bench.runs["t-0"] = dataclasses.replace(
+        bench.runs["t-0"], state="failed", error={"code": "data_refused", "detail": "x", "errors": errors}
+    )
+    text = browser.get("/console/train/runs/t-0").text
+    assert "只有 0。" in text
+    assert "请增加数据行。" in text
+    assert "Only 0 occurs" not in text
+    assert '"message":"正在读取文件"' in browser.get("/console/train/runs/t-0/events").text
+
+
+@pytest.mark.parametrize(
+    ("query", "chosen"),
+    [("", "Scheduled Delivery Date"), ("?target=late", "Scheduled Delivery Date"), ("?target=late&time=", ""), ("?target=late&time=Delivered+to+Client+Date", "Delivered to Client Date")],
+)  # fmt: skip
+def test_the_time_of_decision_is_offered_unless_it_was_chosen(browser: Any, query: str, chosen: str) -> None:
+    address = upload(browser.login("trainer"), b"a,b\n1,2\n").headers["location"]
+    times = browser.get(address + query).text.split('id="time"')[1].split("</select>")[0]
+    assert re.findall(r'value="([^"]*)" selected', times) == [chosen]
+
+
+def test_what_drives_a_model_is_told_from_what_there_is(world: Any, browser: Any) -> None:
+    test_a_file_becomes_a_model_by_forms_alone(world, browser)
+    text = browser.get("/console/train/runs/t-0").text
+    assert "on the rows it was judged on" in text
+    report = {name: value for name, value in world.workbench.runs["t-0"].report.items() if name != "drivers"}
+    world.workbench.runs["t-0"] = dataclasses.replace(world.workbench.runs["t-0"], report=report)
+    text = browser.get("/console/train/runs/t-0").text
+    assert "share of what learning from it improved" in text
+    assert re.search(r"Vendor</th>.*?50 %", text)
+    world.models.drivers = lambda name, version: []
+    assert "what it looks at is not known" in browser.get("/console/train/runs/t-0").text

@@ -67,7 +67,7 @@ def test_a_number_has_no_probabilities() -> None:
 def test_calibration_is_told_where_it_changes_the_figure() -> None:
     made = waterfall.build("en", facts(-1.0, [0.5]), calibrated=0.2)
     assert made is not None
-    assert "Calibration turns the model's 38 % into 20 %." in made.note
+    assert "Calibration turns the model's 38 % into 20 %." in made.note.replace("\u00a0", " ")
 
 
 def test_without_a_model_there_is_none() -> None:
