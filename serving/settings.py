@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _origin(url: str) -> str:
+    """Scheme, host and port of an address, and nothing else."""
+    parts = urlsplit(url.strip())
+    _ = parts.port  # raises ValueError where it is no number
+    rest = parts.path.strip("/") or parts.query or parts.fragment or parts.username
+    if parts.scheme not in {"http", "https"} or not parts.hostname or rest:
+        raise ValueError("must be a scheme, a host and at most a port, such as https://decisions.example.com")
+    return f"{parts.scheme}://{parts.netloc}".lower()
 
 
 class Settings(BaseSettings):
@@ -20,6 +31,8 @@ class Settings(BaseSettings):
     """The address to listen on; anything but loopback belongs behind TLS."""
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
     """The one port for decisions and pages."""
+    public_url: Annotated[str, AfterValidator(_origin)] | None = None
+    """How people and systems reach the service where that is not host and port: behind TLS. With https cookies are for TLS alone."""
     database_url: str | None = None
     """SQLAlchemy URL of decisions, ledger and workflow state; by default SQLite in the home. ``postgresql+psycopg://...`` for more."""
     decision_replicas: Annotated[int, Field(ge=1, le=64)] = 2
@@ -38,6 +51,16 @@ class Settings(BaseSettings):
     def resolved_database_url(self) -> str:
         """The database's URL, with the default filled in."""
         return self.database_url or f"sqlite:///{self.home_folder / 'ordinance.db'}"
+
+    @property
+    def local_url(self) -> str:
+        """Where this machine reaches the service."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    @property
+    def address(self) -> str:
+        """How people and systems reach the service: what links and examples say."""
+        return self.public_url or self.local_url
 
     @property
     def home_folder(self) -> Path:

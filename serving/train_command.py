@@ -146,7 +146,7 @@ def report_lines(report: Mapping[str, Any], name: str, version: int) -> Iterator
 
 
 def _endpoint_lines(settings: Settings, home: Home, kind: str, digest: str) -> Iterator[str]:
-    url = f"{address_in_use(home) or f'http://{settings.host}:{settings.port}'}/v1/decisions/{kind}"
+    url = f"{settings.public_url or address_in_use(home) or settings.local_url}/v1/decisions/{kind}"
     yield ""
     yield f"in service, without a second person (demo home): POST {url}"
     encoder = load_artifact(artifact_folder(home.models, digest), digest).encoder

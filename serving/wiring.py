@@ -176,7 +176,6 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     def publish(name: str, model_version: int, principal: str) -> None:
         service.publish(shop, name, model_version, changed_by=principal, note=WITHOUT_SECOND)
 
-    url = f"http://{settings.host}:{settings.port}"
     joined = join(
         base.engine,
         keys=base.home.keys,
@@ -184,8 +183,8 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
         datasets_folder=base.home.datasets,
         launch=launch,
         publish=publish if base.home.demo else None,
-        base_url=url,
+        base_url=settings.address,
     )
     app = create_console(joined)
-    app.include_router(system.routes(system.Probes(base.engine, url + READY_PATH)))
+    app.include_router(system.routes(system.Probes(base.engine, settings.local_url + READY_PATH)))
     return app

@@ -38,7 +38,7 @@ class Guard:
 
     def session(self, request: Request) -> Session | None:
         """The session, while its cookie is valid and its key was not revoked."""
-        value = request.cookies.get(COOKIE)
+        value = request.cookies.get(self._named(COOKIE))
         session = self.wiring.signer.from_cookie(value, self.wiring.now()) if value else None
         if session and session.key_hash and not self.wiring.accounts.still_valid(session.key_hash):
             return None
@@ -47,7 +47,7 @@ class Guard:
     def visit(self, request: Request) -> Visit:
         """The request as the frame of a page needs it."""
         session = self.session(request)
-        nonce = session.nonce if session else request.cookies.get(VISIT_COOKIE) or ""
+        nonce = session.nonce if session else request.cookies.get(self._named(VISIT_COOKIE)) or ""
         token = self.wiring.signer.form_token(nonce) if nonce else ""
         return Visit(language(request), request.url.path, request.url.query, session, token)
 
@@ -72,7 +72,7 @@ class Guard:
             Refused: 403.
         """
         session = self.session(request)
-        nonce = session.nonce if session else request.cookies.get(VISIT_COOKIE) or ""
+        nonce = session.nonce if session else request.cookies.get(self._named(VISIT_COOKIE)) or ""
         fits = bool(nonce) and isinstance(token, str) and self.wiring.signer.form_token_fits(nonce, token)
         if not fits or not _same_origin(request):
             raise Refused(Problem(ProblemKind.FORBIDDEN, say(language(request), "error.403.form")))
@@ -80,11 +80,11 @@ class Guard:
     def open_session(self, response: Response, session: Session) -> None:
         """Put the session into the answer's cookie."""
         self._set(response, COOKIE, self.wiring.signer.to_cookie(session), LIFETIME // 1000)
-        response.delete_cookie(VISIT_COOKIE, path="/console")
+        self._forget(response, VISIT_COOKIE)
 
     def close_session(self, response: Response) -> None:
         """Forget the session in the browser."""
-        response.delete_cookie(COOKIE, path="/console", httponly=True, samesite="strict", secure=self.wiring.secure_cookies)
+        self._forget(response, COOKIE)
 
     def open_visit(self) -> str:
         """A fresh nonce for the forms of somebody who is not signed in."""
@@ -99,9 +99,21 @@ class Guard:
         self._set(response, LANGUAGE_COOKIE, chosen, _YEAR_S)
 
     def _set(self, response: Response, name: str, value: str, seconds: int) -> None:
-        response.set_cookie(
-            name, value, max_age=seconds, path="/console", secure=self.wiring.secure_cookies, httponly=True, samesite="strict"
-        )
+        secure = self.wiring.secure_cookies
+        response.set_cookie(self._named(name), value, max_age=seconds, path=self._path, secure=secure, httponly=True, samesite="strict")
+
+    def _forget(self, response: Response, name: str) -> None:
+        secure = self.wiring.secure_cookies
+        response.delete_cookie(self._named(name), path=self._path, secure=secure, httponly=True, samesite="strict")
+
+    def _named(self, name: str) -> str:
+        """Over TLS a name by which browsers take the cookie from this very host alone, over TLS alone (RFC 6265bis, ``__Host-``)."""
+        return f"__Host-{name}" if self.wiring.secure_cookies else name
+
+    @property
+    def _path(self) -> str:
+        """``__Host-`` demands the whole host; without it a cookie goes no further than the pages."""
+        return "/" if self.wiring.secure_cookies else "/console"
 
 
 def language(request: Request) -> str:

@@ -370,7 +370,7 @@ class Wiring:
         base_url: how users reach the service, for examples; without a trailing slash.
         max_upload_bytes: a larger file is refused with 413 while it arrives.
         now: the clock.
-        secure_cookies: cookies only over TLS; on anything but loopback.
+        secure_cookies: cookies over TLS alone, bound to this host; where the service is reached by https.
     """
 
     accounts: Accounts

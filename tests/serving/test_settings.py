@@ -38,3 +38,28 @@ def test_a_senseless_value_is_refused(name: str, value: object) -> None:
 def test_settings_survive_the_way_to_a_replica(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, port=8123, drain_s=1)
     assert Settings(**settings.model_dump(mode="json")) == settings
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://Decisions.example.com/", "https://decisions.example.com"),
+        ("http://10.0.0.7:8080", "http://10.0.0.7:8080"),
+        ("https://[::1]:8443", "https://[::1]:8443"),
+    ],
+)
+def test_a_public_address_is_what_links_say(given: str, kept: str) -> None:
+    settings = Settings(public_url=given, port=8123)
+    assert (settings.address, settings.local_url) == (kept, "http://127.0.0.1:8123")
+
+
+@pytest.mark.parametrize(
+    "given", ["decisions.example.com", "ftp://x", "https://", "https://x/below", "https://x?y", "https://a@x", "https://x:port"]
+)
+def test_a_public_address_that_is_none_is_refused(given: str) -> None:
+    with pytest.raises(ValueError, match="public_url"):
+        Settings(public_url=given)
+
+
+def test_without_a_public_address_links_say_where_it_listens() -> None:
+    assert Settings(host="::1").address == "http://[::1]:8000"

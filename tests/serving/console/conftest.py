@@ -46,13 +46,14 @@ class Browser:
 
     def __init__(self, world: World, **changes: Any) -> None:
         self.app = create_console(world.wiring(**changes))
+        self.base = "http://console"
         self.cookies = httpx.Cookies()
         self.headers = {"accept": "text/html", "accept-language": "en"}
 
     def send(self, method: str, path: str, **more: Any) -> httpx.Response:
         async def once() -> httpx.Response:
             transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url="http://console", cookies=self.cookies) as client:
+            async with httpx.AsyncClient(transport=transport, base_url=self.base, cookies=self.cookies) as client:
                 answer = await client.request(method, path, headers={**self.headers, **more.pop("headers", {})}, **more)
                 self.cookies = client.cookies
                 answer._content = answer.content.replace(b"\xc2\xa0", b" ")  # texts are compared as they read, not as they wrap

@@ -121,3 +121,25 @@ def test_the_language_is_chosen_once_and_kept(world: Any, browser: Any) -> None:
 def test_a_forged_cookie_is_no_session(world: Any, browser: Any) -> None:
     browser.cookies.set("ordinance_session", "e30.e30", domain="console")
     assert browser.get("/console/decisions").status_code == 303
+
+
+def test_over_tls_cookies_are_bound_to_the_host(world: Any, make_browser: Any) -> None:
+    plain, secure = make_browser(world), make_browser(world, base_url="https://decisions.example.com", secure_cookies=True)
+    for browser, begins, ends in (
+        (plain, "ordinance_", "; HttpOnly; Max-Age=3600; Path=/console; SameSite=strict"),
+        (secure, "__Host-ordinance_", "; HttpOnly; Max-Age=3600; Path=/; SameSite=strict; Secure"),
+    ):
+        cookie = browser.get("/console/login").headers["set-cookie"]
+        assert cookie.startswith(begins)
+        assert cookie.endswith(ends)
+        assert "domain" not in cookie.lower()
+
+
+def test_over_tls_one_signs_in_and_out(world: Any, make_browser: Any) -> None:
+    browser = make_browser(world, base_url="https://decisions.example.com", secure_cookies=True)
+    browser.base = "https://decisions.example.com"
+    browser.login("auditor")
+    assert {cookie.name for cookie in browser.cookies.jar} == {"__Host-ordinance_session"}
+    assert browser.get("/console/decisions").status_code == 200
+    browser.post("/console/logout", {"form_token": browser.token()})
+    assert browser.get("/console/decisions").status_code == 303
