@@ -255,3 +255,23 @@ def test_the_whole_order_says_what_its_parts_came_to(service: Any, shown: Any, m
             assert f"/console/decisions/{part['decision_id']}" in rests_on
     assert "No model was asked" not in text
     assert "→" in text
+
+
+def test_drivers_are_the_gains_of_the_splits_by_column(artifacts: Mapping[str, ModelArtifact], models_folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    cards = Cards(models_folder)
+    for kind in ("fraud", "parcel-late"):
+        digest = artifacts[kind].digest
+        drivers = cards.drivers(digest)
+        assert sum(driver.share for driver in drivers) == pytest.approx(1)
+        assert [driver.share for driver in drivers] == sorted((driver.share for driver in drivers), reverse=True)
+        assert all(driver.label["en"] and driver.label["zh"] for driver in drivers)
+    columns = {one.name for one in artifacts["parcel-late"].encoder.inputs}
+    assert {driver.label["en"] for driver in cards.drivers(artifacts["parcel-late"].digest)} <= columns
+    digest = artifacts["fraud"].digest
+    copy = tmp_path / "sha256" / digest[7:]
+    shutil.copytree(models_folder / "sha256" / digest[7:], copy)
+    (copy / "model.txt").write_text((copy / "model.txt").read_text().replace("split_gain=", "split_gain=9"))
+    assert Cards(tmp_path).drivers(digest) == (), "a swapped model is not believed"
+    assert cards.drivers("sha256:" + "0" * 64) == ()
