@@ -6,9 +6,10 @@ currency's unit (``_micros``), times are :data:`~feature_store.times.Millis`, qu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from typing import Any
 
 from feature_store.calendar import local_day, local_midnight
 from feature_store.entities import NETWORK_KEY, Entity, EntityKey
@@ -150,6 +151,11 @@ class Network:
                 by_region.setdefault(rate.region, []).append(rate)
         return {region: tuple(sorted(lanes, key=lambda lane: (lane.node_id, lane.service))) for region, lanes in by_region.items()}
 
+    @cached_property
+    def noted(self) -> dict[Hashable, Any]:
+        """What readers made of nodes and rates alone, by a name of their own; shared by all orders that see the same ones."""
+        return {}
+
     def lanes(self, region: str) -> tuple[Rate, ...]:
         """The lanes that lead to ``region`` from a known node, by (node id, service)."""
         return self.by_region.get(region, ())
@@ -205,7 +211,7 @@ class _Frame:
     def __init__(self, nodes: tuple[Node, ...], rates: tuple[Rate, ...]) -> None:
         bare = Network(nodes, (), rates)
         self.nodes, self.rates = nodes, rates
-        self._cached = {"node": bare.node, "by_region": bare.by_region}
+        self._cached = {"node": bare.node, "by_region": bare.by_region, "noted": bare.noted}
         self._oldest = {"nodes": _oldest(nodes), "rates": _oldest(rates)}
 
     def holding(self, stock: tuple[Stock, ...], as_of: Millis) -> Network:

@@ -40,13 +40,14 @@ def line_stock(order: Order, network: Network | None) -> tuple[LineStock, ...]:
     for stock in network.stock:
         node = nodes.get(stock.node_id)
         if node is None or node.ships:
-            left[stock.sku] = left.get(stock.sku, 0) + stock.usable
+            usable = stock.available - stock.safety
+            left[stock.sku] = left.get(stock.sku, 0) + (usable if usable > 0 else 0)
     found = []
     for line in order.lines:
-        usable = left.get(line.sku)
-        found.append(LineStock(line, usable))
-        if usable is not None and usable >= line.qty:
-            left[line.sku] = usable - line.qty
+        there = left.get(line.sku)
+        found.append(LineStock(line, there))
+        if there is not None and there >= line.qty:
+            left[line.sku] = there - line.qty
     return tuple(found)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property
 from typing import Any, Protocol
 
 from feature_store.times import HOUR, Millis
@@ -154,10 +154,15 @@ class Policy:
     needed: Mapping[str, tuple[str, ...]]
     singles: tuple[Program, ...]
 
-    @property
-    def values(self) -> dict[str, float | bool]:
+    @cached_property
+    def values(self) -> Mapping[str, float | bool]:
         """The parameters as rules see them."""
         return {name: parameter.value for name, parameter in self.parameters.items()}
+
+    @cached_property
+    def _reads(self) -> tuple[tuple[tuple[str, str, str], ...], ...]:
+        """What each check reads, as (path, root, name)."""
+        return tuple(tuple((path, *path.partition(".")[::2]) for path in check.names) for check in self.checks)
 
     def number(self, name: str) -> float:
         """A parameter's value as a number; raises ``KeyError`` where the policy has none of that name."""
@@ -183,11 +188,11 @@ class Policy:
         context = self._context(facts)
         answers = self._answers(context)
         results, objecting = [], []
-        for check, answer in zip(self.checks, answers, strict=True):
+        for check, reads, answer in zip(self.checks, self._reads, answers, strict=True):
             objects = check.objects_unknown if answer is None or isinstance(answer, str) else answer
             if objects:
                 objecting.append(check)
-            results.append(PolicyResult(check.id, check.hard, not objects, _detail(check, answer, context)))
+            results.append(PolicyResult(check.id, check.hard, not objects, _detail(check, reads, answer, context)))
         decisive = objecting[0] if objecting else None
         return Judgement(
             outcome=decisive.outcome if decisive else self.default_outcome,
@@ -242,11 +247,12 @@ def _single(program: Program, context: Mapping[str, Any]) -> bool | str | None:
     return answer if answer is None or isinstance(answer, bool) else f"{answer!r} is neither true nor false"
 
 
-def _detail(check: Check, answer: bool | str | None, context: Mapping[str, Mapping[str, Any]]) -> str:
+def _detail(
+    check: Check, reads: tuple[tuple[str, str, str], ...], answer: bool | str | None, context: Mapping[str, Mapping[str, Any]]
+) -> str:
     """The values that the check saw, and why it could not be evaluated where it could not."""
     seen, missing = [], []
-    for path in check.names:
-        root, name = _parts(path)
+    for path, root, name in reads:
         known = context[root]
         if name in known:
             seen.append(f"{path} = {_show(known[name])}")
@@ -256,13 +262,6 @@ def _detail(check: Check, answer: bool | str | None, context: Mapping[str, Mappi
     if answer is None:
         return f"not evaluated, unknown: {', '.join(missing)}" + (f"; {told}" if seen else "")
     return f"not evaluated, {answer}; {told}" if isinstance(answer, str) else told
-
-
-@lru_cache(maxsize=4096)
-def _parts(path: str) -> tuple[str, str]:
-    """Root and name of a fact; the same few in every decision."""
-    root, _, name = path.partition(".")
-    return root, name
 
 
 def _show(value: object) -> str:

@@ -14,8 +14,8 @@ import orjson
 from feature_store.network import Network, Node, Rate, Stock
 from feature_store.snapshot import FeatureSnapshot
 from feature_store.times import Millis, format_time
-from governance.decision import Decision, Inputs, Models, Status
-from governance.ledger.canonical import canonical
+from governance.decision import Decision, Explanation, Inputs, Models, Status
+from governance.ledger.canonical import Canonical, canonical
 from governance.ledger.record import Draft, Kind, Numbers, about_customer
 from governance.ledger.rows import Facets
 from governance.policy import Policy
@@ -30,8 +30,8 @@ _RATE = attrgetter(*(field.name for field in fields(Rate)))
 _EXACT = 2.0**53
 """Whole numbers below this are exact in canonical JSON, so they can be written without a fraction."""
 
-_FEATURE_CARDS: dict[str, orjson.Fragment] = {}
-"""The cards of a model's features as canonical JSON, by the digest of the model: half of a record's text, written once a model."""
+_EXPLAINED: dict[tuple[str, str], Canonical] = {}
+"""The group that tells how to read a model's explanation, by the digest of the model and its link: half of a record, written once a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,23 +155,20 @@ def _groups(context: Context, one: Made, policy: Policy, answer: bytes, describe
         groups["values"] = Numbers.of(decision.snapshot.values)
     if decision.explanation is not None:
         e = decision.explanation
-        groups["explanation"] = {
-            "explainer": "path-dependent-shap",
-            "link": e.link,
-            "names": list(e.names),
-            "features": _cards(decision, described),
-        }
+        groups["explanation"] = _how_explained(decision, e, described)
         groups["scores"] = Numbers.of((e.base, e.margin))
         groups["contributions"] = Numbers.of(e.contributions)
     return groups
 
 
-def _cards(decision: Decision, described: Sequence[Mapping[str, Any]]) -> orjson.Fragment | list[Any]:
-    if decision.model is None or not described:
-        return list(described)
-    known = _FEATURE_CARDS.get(decision.model.digest)
+def _how_explained(decision: Decision, explanation: Explanation, described: Sequence[Mapping[str, Any]]) -> Canonical:
+    at = (decision.model.digest if decision.model else "", explanation.link)
+    known = _EXPLAINED.get(at)
     if known is None:
-        known = _FEATURE_CARDS[decision.model.digest] = orjson.Fragment(canonical(described))
+        names, link = list(explanation.names), explanation.link
+        known = Canonical(canonical({"explainer": "path-dependent-shap", "link": link, "names": names, "features": list(described)}))
+        if decision.model and described:
+            _EXPLAINED[at] = known
     return known
 
 
@@ -221,7 +218,7 @@ def _snapshot_group(snapshot: FeatureSnapshot) -> dict[str, Any]:
         "names": list(snapshot.names),
         "shape": [len(snapshot.names)],
         "event_times": list(snapshot.event_times),
-        "origins": [origin.value for origin in snapshot.origins],
+        "origins": list(snapshot.origins),
         "view_version": snapshot.view_version,
         "as_of": snapshot.as_of,
         "digest": snapshot.digest,
@@ -237,7 +234,7 @@ def _lanes_group(inputs: Inputs, explained: FeatureSnapshot | None) -> dict[str,
         "lanes": [[node_id, service] for node_id, service, _ in inputs.lanes],
         "explained": next((i for i, (_, _, snapshot) in enumerate(inputs.lanes) if snapshot is explained), None),
         "event_times": [list(snapshot.event_times) for _, _, snapshot in inputs.lanes],
-        "origins": [[origin.value for origin in snapshot.origins] for _, _, snapshot in inputs.lanes],
+        "origins": [list(snapshot.origins) for _, _, snapshot in inputs.lanes],
         "view_version": first.view_version,
         "as_of": first.as_of,
         "digest": None if explained is None else explained.digest,
@@ -246,11 +243,11 @@ def _lanes_group(inputs: Inputs, explained: FeatureSnapshot | None) -> dict[str,
 
 def network_json(network: Network) -> dict[str, Any]:
     """The network as JSON arrays, in the order of the fields of its values; a replay reads it back."""
-    return {
-        "nodes": [_tidied(_NODE(node)) for node in network.nodes],
-        "stock": [_STOCK(stock) for stock in network.stock],
-        "rates": [_tidied(_RATE(rate)) for rate in network.rates],
-    }
+    written = network.noted.get("json")
+    if written is None:
+        nodes, rates = [_tidied(_NODE(node)) for node in network.nodes], [_tidied(_RATE(rate)) for rate in network.rates]
+        written = network.noted["json"] = {"nodes": orjson.Fragment(canonical(nodes)), "rates": orjson.Fragment(canonical(rates))}
+    return {**written, "stock": [_STOCK(stock) for stock in network.stock]}
 
 
 def _tidied(values: tuple[Any, ...]) -> list[Any]:

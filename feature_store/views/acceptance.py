@@ -46,9 +46,14 @@ def likely(situation: Situation) -> tuple[Likely, ...]:
 def _open_lanes(situation: Situation) -> list[Rate]:
     network = situation.network
     lanes = network.lanes(situation.order.ship_to.region)
-    wanted = [lane for lane in lanes if (lane.service == EXPRESS_SERVICE) == bool(is_express(situation))] or list(lanes)
-    is_open = [lane for lane in wanted if network.node[lane.node_id].ships]
-    return sorted(is_open or wanted, key=lambda lane: (lane.transit_days, lane.node_id))
+    express = bool(is_express(situation))
+    kept: list[Rate] | None = network.noted.get((situation.order.ship_to.region, express))
+    if kept is None:
+        wanted = [lane for lane in lanes if (lane.service == EXPRESS_SERVICE) == express] or list(lanes)
+        is_open = [lane for lane in wanted if network.node[lane.node_id].ships]
+        kept = sorted(is_open or wanted, key=lambda lane: (lane.transit_days, lane.node_id))
+        network.noted[situation.order.ship_to.region, express] = kept
+    return kept
 
 
 def _likely(line: Line, lanes: list[Rate], stock: dict[tuple[str, str], Stock]) -> Likely | None:
@@ -65,16 +70,25 @@ def _likely(line: Line, lanes: list[Rate], stock: dict[tuple[str, str], Stock]) 
     return best
 
 
+def _slowest(situation: Situation) -> Situation | None:
+    """The situation seen from the slowest of the likely lanes."""
+    lanes = situation.shared("likely", likely)
+    return situation.on(max(lanes, key=lambda one: (one.lane.transit_days, one.lane.node_id)).lane) if lanes else None
+
+
+def _likely_lanes(situation: Situation) -> list[Situation]:
+    """The situation seen from each of the likely lanes' nodes."""
+    nodes = {one.lane.node_id: one.lane for one in situation.shared("likely", likely)}
+    return [situation.on(lane) for lane in nodes.values()]
+
+
 def _on_slowest(feature: Feature) -> Calculation:
     """The feature of a lane, for the slowest of the likely lanes."""
     inner = feature.calculation
 
     def run(situation: Situation) -> Known | None:
-        lanes = situation.shared("likely", likely)
-        if not lanes:
-            return None
-        slowest = max(lanes, key=lambda one: (one.lane.transit_days, one.lane.node_id))
-        return inner.run(situation.on(slowest.lane))
+        slowest = situation.shared("slowest", _slowest)
+        return None if slowest is None else inner.run(slowest)
 
     return Calculation(run, f"slowest likely lane: {inner.formula}", inner.entity, inner.reads, inner.within)
 
@@ -84,7 +98,7 @@ def _worst(feature: Feature) -> Calculation:
     inner = feature.calculation
 
     def run(situation: Situation) -> Known | None:
-        return worst(inner.run(situation.on(one.lane)) for one in situation.shared("likely", likely))
+        return worst(inner.run(one) for one in situation.shared("likely lanes", _likely_lanes))
 
     return Calculation(run, f"worst likely lane: {inner.formula}", inner.entity, inner.reads, inner.within)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -22,15 +23,24 @@ _OPTIONS = (
 
 # Where orjson and RFC 8785 differ: whole floats (1.0), exponents (1e-7), and the order of keys beyond the BMP (code points here, UTF-16
 # units there). The numbers are looked for by what ends them, after everything that numbers never hold was dropped, and with patterns that
-# begin with a letter: both make the search several times faster. A hit inside a string costs time only.
-_NEVER_IN_NUMBERS = bytes(code for code in range(256) if code >= 0x80 or (chr(code).isalpha() and code != ord("e")) or chr(code) in " _:")
+# begin with a letter: both make the search several times faster. A hit inside a string costs time only. What begins a character beyond the
+# BMP in UTF-8 (F0 to F4) is kept as well, and is then all that is not ASCII.
+_NEVER_IN_NUMBERS = bytes(
+    code for code in range(256) if 0x80 <= code < 0xF0 or (code < 0x80 and chr(code).isalpha() and chr(code) != "e") or chr(code) in " _:"
+)
 _WHOLE_FLOAT = re.compile(rb"\.0[,\]}]")
 _EXPONENT = re.compile(rb"e(?<=[0-9]e)[-+]?[0-9]{1,3}[,\]}]")
 # What these find is looked at again from where a number can begin, so that "low = 1e-05, ..." within a string costs no more than this.
 _IS_EXPONENT = re.compile(rb'["\[,]-?[0-9.]+e[-+]?[0-9]{1,3}[,\]}]')
 _IS_WHOLE_FLOAT = re.compile(rb'["\[,]-?[0-9]+\.0[,\]}]')
 _LARGE = re.compile(rb"[0-9]{16}")
-_BEYOND_BMP = re.compile(rb"[\xf0-\xf4]")
+
+
+@dataclass(frozen=True, slots=True)
+class Canonical:
+    """A value that is RFC 8785 text already: made once, written into many records."""
+
+    text: bytes
 
 
 def canonical(value: object) -> bytes:
@@ -43,12 +53,13 @@ def canonical(value: object) -> bytes:
         text = orjson.dumps(value, _plain, _OPTIONS)
     except TypeError as error:
         raise RecordInvalid(f"a value cannot be written as JSON: {error}") from error
-    if isinstance(value, str):
+    kind = type(value)
+    if kind is str:
         return text
-    if not isinstance(value, Mapping | list | tuple):
+    if kind is not dict and kind is not list and not isinstance(value, Mapping | list | tuple | str):
         return _slowly(text)
     lean = text.translate(None, _NEVER_IN_NUMBERS)
-    if (_EXPONENT.search(lean) and _IS_EXPONENT.search(lean)) or (not text.isascii() and _BEYOND_BMP.search(text)):
+    if not lean.isascii() or (_EXPONENT.search(lean) and _IS_EXPONENT.search(lean)):
         return _slowly(text)
     return _without_fractions(text) if _WHOLE_FLOAT.search(lean) and _IS_WHOLE_FLOAT.search(lean) else text
 

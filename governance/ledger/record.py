@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from feature_store.times import Millis, format_time
 from governance.ledger import merkle
-from governance.ledger.canonical import canonical
+from governance.ledger.canonical import Canonical, canonical
 from governance.ledger.compression import compress
 from governance.ledger.errors import RecordInvalid
 from governance.ledger.ids import new_record_id
@@ -73,6 +73,7 @@ CUSTOMER_GROUPS: Final = frozenset(
 DIGESTS: Final = frozenset({"model", "policy", "view", "build", "environment", "dataset", "fraud", "acceptance", "split-order"})
 """The names that an entry's digests may have; a composite decision names those of its parts' records by type."""
 
+_ENCODED: Final = {name: name.encode() for name in GROUPS}
 _DIGEST = re.compile(r"[A-Za-z0-9:._+-]{1,128}")
 _TYPE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _REST: Final = ""
@@ -137,7 +138,7 @@ class Draft:
         kind: what kind of record it is.
         decision_type: of decisions; ``None`` for other kinds.
         digests: of what was used, by a name of :data:`DIGESTS`; a code build's or view's version counts as one.
-        groups: by a name of :data:`GROUPS`: JSON values, or :class:`Numbers`. A text (the request as received) is a JSON value too.
+        groups: by a name of :data:`GROUPS`: JSON values, :class:`Canonical` ones that are text already, or :class:`Numbers`. A text (the request as received) is a JSON value too.
         subjects: the data subjects that it speaks of (``customer:C-9``) and the groups that do; each subject has a seed of its own.
         record_id: known before sealing, because the answer names it.
         tenant: whose record it is.
@@ -196,7 +197,7 @@ def seal(draft: Draft, signer: Signer, at: Millis, *, random: Callable[[int], by
     seeds = _Seeds.fresh(draft.subjects, random)
     entry = _entry(draft, at, commitment_root(texts, seeds.of))
     hashed = merkle.leaf_hash(entry)
-    parts = [b'"%b":%b' % (name.encode(), text) for name, text in texts.items() if name != "response"]
+    parts = [b'"%b":%b' % (_ENCODED[name], text) for name, text in texts.items() if name != "response"]
     return Sealed(
         record_id=draft.record_id,
         kind=draft.kind,
@@ -212,7 +213,7 @@ def seal(draft: Draft, signer: Signer, at: Millis, *, random: Callable[[int], by
 
 def disclosure(seed: bytes, name: str, text: bytes) -> bytes:
     """The base64url text that discloses one group, whose value is given as its RFC 8785 text; it tells nothing of the other groups."""
-    group = name.encode()
+    group = _ENCODED[name]
     salt = b2a_base64(hmac.digest(seed, group, "sha256")[:16]).translate(_URL_ALPHABET, _NO_TEXT)
     written = b2a_base64(b'["%b","%b",%b]' % (salt, group, text), newline=False).rstrip(b"=")
     return written.replace(b"+", b"-").replace(b"/", b"_")  # both are rare in the base64 of JSON: faster than translating every character
@@ -225,8 +226,10 @@ def commitment_root(texts: Mapping[str, bytes], seed_of: Callable[[str], bytes])
 
 
 def _text(name: str, value: object) -> bytes:
-    if name not in GROUPS:
+    if name not in _ENCODED:
         raise RecordInvalid(f"a record has no group {name!r}; it has {', '.join(GROUPS)}")
+    if isinstance(value, Canonical):
+        return value.text
     try:
         return b'"%b"' % value.text.encode() if isinstance(value, Numbers) else canonical(value)
     except RecordInvalid as error:
