@@ -200,8 +200,9 @@ def _check_parts(table: TrainingTable, parts: Split) -> None:
         )
         fix = Text("Add rows of the rarer outcome, or join rare classes.", "请增加较少结果的数据行，或合并罕见类别。")
         problems.append(DataProblem("one_class_target", ("target",), msg, fix=fix))
-    if not problems and not parts.folds:
-        problems.append(DataProblem("too_few_rows", ("file",), Text("Too few rows to tune on.", "可用于调参的行数太少。"), fix=_MORE_ROWS))
+    if not problems and not (parts.folds and parts.cross):
+        msg = Text("Too few rows, or too few groups of them, to tune on.", "可用于调参的行数或分组太少。")
+        problems.append(DataProblem("too_few_rows", ("file",), msg, fix=_MORE_ROWS))
     if problems:
         raise DataRefused(problems)
 

@@ -11,7 +11,6 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from training.table import Integers, TrainingTable
 
@@ -22,6 +21,8 @@ _CROSS_LARGE = 3
 _LARGE = 40_000
 """From so many rows on three parts are enough: a model of two thirds of them ranks as sharply as one of all."""
 _NEWEST = 0.7
+_ENOUGH = 500
+"""So many of each outcome tell its rate to about a twentieth; rows are calibrated on from further back until there are as many."""
 _KNOWN = 0.95
 _LONGEST_WAIT = 0.4
 
@@ -43,7 +44,8 @@ class Split:
         develop: rows that may be learnt from, oldest first.
         test: rows that judge the final model and nothing else.
         folds: splits inside ``develop``, forward in time, for tuning.
-        cross: splits of ``develop`` by a hash of the groups, whose judging rows together are its newer part; for calibration.
+        cross: splits of ``develop`` by a hash of the groups, whose judging rows together are its newer part, or all of it where an
+            outcome is rare; for calibration.
         cut_at: time of the first test row.
         purged: rows left out because of their group or because their outcome was not known yet.
     """
@@ -78,7 +80,7 @@ def split(table: TrainingTable) -> Split:
         fit = _learnable(table, develop[inside < start], judge, start)
         if len(fit) and len(judge):
             folds.append(Fold(fit, judge))
-    cross = _cross(table, develop, newest=_NEWEST)
+    cross = _cross(table, develop, first=_first_calibrated(table, develop))
     return Split("time", develop, test, tuple(folds), cross, cut, len(order) - len(test) - len(develop))
 
 
@@ -101,29 +103,48 @@ def _by_hash(table: TrainingTable, rows: Integers) -> Split:
     test, develop = rows[part < 2], rows[part >= 2]
     inner = part[part >= 2]
     folds = tuple(Fold(develop[inner != judged], develop[inner == judged]) for judged in (2, 3))
-    return Split("hash", develop, test, folds, _cross(table, develop, newest=1.0), None, 0)
+    folds = tuple(fold for fold in folds if len(fold.fit) and len(fold.judge))
+    return Split("hash", develop, test, folds, _cross(table, develop, first=0), None, 0)
 
 
-def _cross(table: TrainingTable, develop: Integers, *, newest: float) -> tuple[Fold, ...]:
+def _first_calibrated(table: TrainingTable, develop: Integers) -> int:
+    """Where among ``develop``, oldest first, the rows to calibrate on begin: old ones tell a base rate of the past, few ones none at all."""
+    first = int((1 - _NEWEST) * len(develop))
+    for index in range(len(table.classes)):
+        having = np.flatnonzero(table.label[develop] == index)
+        first = min(first, int(having[-_ENOUGH]) if len(having) >= _ENOUGH else 0)
+    return first
+
+
+def _cross(table: TrainingTable, develop: Integers, *, first: int) -> tuple[Fold, ...]:
     """Every row is judged by a model that has seen neither it nor its group, but rows before and after it.
 
     Such a model ranks as sharply as the final one, which is fitted to all of ``develop``; one that has seen only older and fewer rows ranks
-    worse, and a calibration on its scores would call the final one less sure than it is. Only the newer rows judge: the older ones tell a
-    base rate of the past.
+    worse, and a calibration on its scores would call the final one less sure than it is. Rows before the ``first`` do not judge.
     """
     keys = table.group if table.group is not None else np.arange(len(table), dtype=np.int64)
     parts = _CROSS if len(develop) < _LARGE else _CROSS_LARGE
     part = _part(keys[develop] + 1, parts)
-    judges = np.arange(len(develop)) >= int((1 - newest) * len(develop))
-    return tuple(Fold(develop[part != judged], develop[(part == judged) & judges]) for judged in range(parts))
+    judges = np.arange(len(develop)) >= first
+    folds = (Fold(develop[part != judged], develop[(part == judged) & judges]) for judged in range(parts))
+    return tuple(fold for fold in folds if len(fold.fit) and len(fold.judge))
 
 
-def _part(keys: Integers, parts: int) -> NDArray[np.int64]:
-    """A part for each key by a mixing hash: equal keys fall into one part."""
-    mixed = (keys.astype(np.uint64) + np.uint64(0x9E37)) * np.uint64(0x9E3779B97F4A7C15)
+def _part(keys: Integers, parts: int) -> Integers:
+    """A part for each row: equal keys fall into one part, and parts are as equal as the keys allow.
+
+    The keys stand in the order of a mixing hash; where a key's rows begin tells its part. So the first parts together never fall short of
+    their share, however few the rows; a key with very many rows may leave a later part empty.
+    """
+    distinct, which, sizes = np.unique(keys, return_inverse=True, return_counts=True)
+    mixed = (distinct.astype(np.uint64) + np.uint64(0x9E37)) * np.uint64(0x9E3779B97F4A7C15)
     mixed ^= mixed >> np.uint64(29)
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    return ((mixed >> np.uint64(33)) % np.uint64(parts)).astype(np.int64)
+    order = np.argsort(mixed, kind="stable")
+    begins = np.empty(len(distinct), dtype=np.int64)
+    begins[order] = np.cumsum(sizes[order]) - sizes[order]
+    part: Integers = begins[which] * parts // max(1, len(keys))
+    return part
 
 
 def thin(rows: Integers, most: int) -> Integers:

@@ -182,6 +182,15 @@ def test_too_few_rows_are_refused():
     assert {problem.code for problem in caught.value.problems} == {"too_few_rows"}
 
 
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_too_few_groups_are_refused(task):
+    table = make(task)
+    pair = TrainingTable(table.names, table.features, table.label, table.classes, group=np.arange(ROWS) % 2)
+    with pytest.raises(DataRefused) as caught:
+        train(pair, spec(), cards)
+    assert "groups" in caught.value.problems[0].msg
+
+
 def test_the_margins_of_the_artifact_are_those_that_were_judged(trained):
     model, _ = trained
     table = make()

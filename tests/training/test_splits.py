@@ -52,9 +52,11 @@ def test_past_and_future_never_mix(table):
     for fold in parts.folds:
         check(table, fold.fit, fold.judge, by_time=by_time)
         assert set(fold.fit) | set(fold.judge) <= set(parts.develop)
-    judged = np.concatenate([fold.judge for fold in parts.cross])
+    judged = [row for fold in parts.cross for row in fold.judge.tolist()]
     assert len(judged) == len(set(judged))
     for fold in parts.cross:
+        assert len(fold.fit)
+        assert len(fold.judge)
         check(table, fold.fit, fold.judge, by_time=False)
         assert set(fold.fit) | set(fold.judge) <= set(parts.develop)
 
@@ -81,6 +83,16 @@ def test_outcomes_known_late_are_left_out_whichever_they_are():
     newest = parts.develop[time[parts.develop] > time[parts.develop].max() - 30 * DAY]
     assert label[newest].mean() < 0.15
     assert parts.purged > 0
+
+
+@pytest.mark.parametrize(("rows", "rate", "begins"), [(20_000, 0.3, 0.3), (20_000, 0.04, 0.2), (4_000, 0.02, 0.0), (300, 0.5, 0.0)])
+def test_rare_outcomes_are_calibrated_on_from_further_back(rows, rate, begins):
+    time = np.arange(rows) * DAY
+    label = (np.arange(rows) % round(1 / rate) == 0).astype(float)
+    parts = split(TrainingTable(("x",), np.zeros((rows, 1)), label, ("0", "1"), time=time))
+    judged = np.sort(np.concatenate([fold.judge for fold in parts.cross]))
+    assert judged[-1] == parts.develop[-1], "the newest rows always calibrate"
+    assert len(judged) / len(parts.develop) == pytest.approx(1 - begins, abs=0.03)
 
 
 def test_a_table_of_the_wrong_shape_is_refused():
