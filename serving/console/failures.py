@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.console import contexts
+from serving.console import contexts, texts
 from serving.console.guard import Guard
 from serving.console.messages import say, say_or
 from serving.console.ports import Wiring
@@ -19,6 +19,11 @@ from serving.console.views.frame import Visit
 from serving.errors import MEDIA_TYPE, Problem, ProblemKind, fault, invalid
 
 _UNEXPECTED = "The failure was logged; nothing was changed by it. Try again in a moment."
+_TEXTS = {
+    404: "Nothing lives at this address. It may be mistyped, or what it named is not on this home.",
+    405: "This address exists, but not for this method.",
+    413: "The body is too large.",
+}
 _KINDS = {
     400: ProblemKind.INVALID,
     404: ProblemKind.NOT_FOUND,
@@ -46,19 +51,29 @@ def page(wiring: Wiring, visit: Visit, problem: Problem) -> Response:
     """The refusal as a page: what happened and what to do."""
     language = visit.language
     heading = say_or(language, f"error.{problem.status}", say(language, "error.500"))
-    text = say(language, "error.500.text") if problem.detail == _UNEXPECTED else problem.detail
     return respond(
         contexts.ErrorPage(
             frame=frame.build(visit, heading, wiring.accounts.may),
             status=problem.status,
             heading=heading,
-            text=text,
+            text=_text(wiring, language, problem),
             problems=tuple(problems.row(language, error) for error in problem.errors),
             action_href="/console",
             action_label=say(language, "error.home"),
         ),
         problem.status,
     )
+
+
+def _text(wiring: Wiring, language: str, problem: Problem) -> str:
+    """What happened and what to do; what the framework alone refused is told in the reader's language."""
+    if problem.detail == _UNEXPECTED:
+        return say(language, "error.500.text")
+    if problem.detail == _TEXTS.get(problem.status):
+        return say(language, f"error.{problem.status}.text", size=texts.size(wiring.max_upload_bytes))
+    if problem.errors:
+        return say(language, "error.422.text")
+    return problem.detail
 
 
 def role_refused(wiring: Wiring, visit: Visit) -> Response:
@@ -83,12 +98,7 @@ def role_refused(wiring: Wiring, visit: Visit) -> Response:
 def for_status(status: int, headers: Mapping[str, str] | None = None) -> Problem:
     """What the framework refuses by status alone; ``headers`` are those it sends with it, such as ``Allow``."""
     kind = _KINDS.get(status, ProblemKind.INTERNAL)
-    text = {
-        404: "Nothing lives at this address. It may be mistyped, or what it named is not on this home.",
-        405: "This address exists, but not for this method.",
-        413: "The body is too large.",
-    }.get(status, _UNEXPECTED)
-    return Problem(kind, text, headers=headers or {})
+    return Problem(kind, _TEXTS.get(status, _UNEXPECTED), headers=headers or {})
 
 
 def validation(error: RequestValidationError) -> Problem:

@@ -44,6 +44,10 @@ class Guard:
             return None
         return session
 
+    def had_session(self, request: Request) -> bool:
+        """Whether the browser still holds a session, be it over."""
+        return bool(request.cookies.get(self._named(COOKIE)))
+
     def visit(self, request: Request) -> Visit:
         """The request as the frame of a page needs it."""
         session = self.session(request)

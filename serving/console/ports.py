@@ -61,7 +61,12 @@ class DecisionFilters:
 
 @dataclass(frozen=True, slots=True)
 class DecisionLine:
-    """One decision as a list shows it."""
+    """One decision as a list shows it.
+
+    Attributes:
+        reasons: codes.
+        columns: of a custom type the columns behind the codes, as their file writes them.
+    """
 
     record_id: str
     type: str
@@ -74,6 +79,7 @@ class DecisionLine:
     region: str | None = None
     channel: str | None = None
     reasons: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
     probability: float | None = None
     model_name: str | None = None
     model_version: int | None = None

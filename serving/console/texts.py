@@ -92,6 +92,15 @@ def moment(at: Millis, language: str, *, millis: bool = True) -> str:
     return f"{day(at, language)}{'' if language == 'zh' else ','} {clock(at, millis=millis)} UTC"
 
 
+def near(at: Millis, language: str, now: Millis) -> str:
+    """Date and time to the minute; the year is told only where it is another than ``now``'s: ``23 Nov, 01:03 UTC``."""
+    date = day(at, language)
+    year, this = (datetime.fromtimestamp(stamp // 1000, UTC).year for stamp in (at, now))
+    if year == this:
+        date = date.removesuffix(f" {year}").removeprefix(f"{year}年")
+    return f"{date}{'' if language == 'zh' else ','} {clock(at, millis=False)}{NBSP}UTC"
+
+
 def day(at: Millis, language: str) -> str:
     """``11 Nov 2026`` or ``2026年11月11日``."""
     stamp = datetime.fromtimestamp(at // 1000, UTC)

@@ -34,8 +34,8 @@ LOGIN = {
     ),
     "login.key": Message("API key", "API 密钥"),
     "login.key_hint": Message(
-        "Starts with ord_. On this machine: ordinance keys create --role auditor",
-        "以 ord_ 开头。在本机运行：ordinance keys create --role auditor",
+        "It starts with ord_. Whoever runs the service makes one with",
+        "以 ord_ 开头。由服务运维人员创建：",
     ),
     "login.submit": Message("Sign in", "登录"),
     "login.wrong": Message(
@@ -46,6 +46,7 @@ LOGIN = {
         "This login link has been used or is too old: each works once. Sign in with a key, or make a new link.",
         "该登录链接已使用或已过期：每个链接只能使用一次。请使用密钥登录，或生成新的链接。",
     ),
+    "login.ended": Message("Your session has ended. Sign in again to go on where you were.", "会话已结束。请重新登录以继续。"),
     "login.stale": Message("The page had been open for too long. Please sign in again.", "页面打开时间过长，请重新登录。"),
     "login.done": Message("You are signed in", "您已登录"),
     "login.go_on": Message("Go on", "继续"),
@@ -75,6 +76,7 @@ ERRORS = {
     "error.404.dataset": Message("No file has the number {id}. Hand it in again.", "没有编号为 {id} 的文件。请重新上传。"),
     "error.404.training": Message("No training has the number {id}.", "没有编号为 {id} 的训练。"),
     "error.405": Message("This address does not do that", "该地址不支持此操作"),
+    "error.405.text": Message("It is reached in another way: go back and use the page's own buttons.", "请返回并使用页面上的按钮。"),
     "error.409": Message("That is no longer possible", "操作已不可行"),
     "error.413": Message("The file is too large", "文件过大"),
     "error.413.text": Message(
@@ -82,14 +84,13 @@ ERRORS = {
         "最多接受 {size}。请删减列或较早的行，或使用 gzip 压缩。",
     ),
     "error.422": Message("That cannot be used as it is", "无法直接使用"),
+    "error.422.text": Message("Correct what is named here and send it again.", "请更正以下内容后重新提交。"),
     "error.500": Message("Something went wrong on our side", "服务端出错"),
     "error.500.text": Message(
         "It has been logged. Nothing was decided or changed by it; try again in a moment.", "错误已记录，未做出任何决策或更改；请稍后重试。"
     ),
     "error.503": Message("Not ready at the moment", "暂时不可用"),
     "error.home": Message("To the first page", "回到首页"),
-    "error.back": Message("Back", "返回"),
-    "error.sign_in": Message("Sign in as somebody else", "换个身份登录"),
     "error.number": Message("Error {status}", "错误 {status}"),
 }
 

@@ -132,11 +132,12 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class LoginPage:
-    """``/console/login``."""
+    """``/console/login``; the tone is ``bad`` where the key was wrong, ``hold`` where a session ended, empty where there is nothing to say."""
 
     TEMPLATE: ClassVar[str] = "login.html"
     frame: Frame
     problem: str
+    tone: str
     target: str
 
 

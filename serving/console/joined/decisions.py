@@ -24,7 +24,7 @@ from serving.errors import Problem, ProblemKind
 from serving.lookups import record_json
 from serving.recorded import snapshot_features
 
-_LINE = tuple(one.name for one in fields(DecisionLine))
+_LINE = tuple(one.name for one in fields(DecisionLine) if one.name != "columns")
 _FILTERS = tuple(one.name for one in fields(DecisionFilters))
 
 
@@ -48,7 +48,7 @@ class RecordedDecisions:
             page = self._reader.search(asked, cursor, limit)
         except CursorInvalid as error:
             raise CursorRefused(str(error)) from error
-        return DecisionSlice(tuple(_line(line) for line in page.lines), page.next_cursor)
+        return DecisionSlice(tuple(self._told(line) for line in page.lines), page.next_cursor)
 
     def get(self, record_id: str) -> DecisionFacts | None:
         """One decision with everything."""
@@ -67,6 +67,10 @@ class RecordedDecisions:
         """The label of the feature or rule behind a code; a custom column's code is its name already."""
         texts = self._reason_texts.get(code)
         return capital(texts.get(language, texts["en"])) if texts else code.replace("_", " ").capitalize()
+
+    def _told(self, line: StoredLine) -> DecisionLine:
+        card = self._cards.find(line.model_digest) if line.type not in SPECS else None
+        return _line(line, {one.reason_code: one.group for one in card.features.values()} if card and card.encoder else {})
 
     def _facts(self, stored: StoredDecision) -> DecisionFacts:
         try:
@@ -100,8 +104,8 @@ class RecordedDecisions:
         )
 
 
-def _line(line: StoredLine) -> DecisionLine:
-    return DecisionLine(**{name: getattr(line, name) for name in _LINE})
+def _line(line: StoredLine, columns: Mapping[str, str] | None = None) -> DecisionLine:
+    return DecisionLine(**{name: getattr(line, name) for name in _LINE}, columns=columns or {})
 
 
 def _features(groups: Mapping[str, Any], card: Card | None) -> tuple[FeatureFact, ...]:

@@ -47,7 +47,10 @@ async def _show(wiring: Wiring, guard: Guard, request: Request) -> Response:
         return _signed_in(wiring, guard, request, account, target)
     if await run_in_threadpool(guard.session, request):
         return RedirectResponse(target, 303)
-    return _form(wiring, guard, request, say(language(request), "login.link_used") if token else "")
+    if token:
+        return _form(wiring, guard, request, say(language(request), "login.link_used"))
+    ended = say(language(request), "login.ended") if guard.had_session(request) else ""
+    return _form(wiring, guard, request, ended, tone="hold")
 
 
 async def _sign_in(wiring: Wiring, guard: Guard, request: Request) -> Response:
@@ -69,12 +72,15 @@ def _fits(guard: Guard, request: Request, fields: dict[str, str]) -> bool:
     return True
 
 
-def _form(wiring: Wiring, guard: Guard, request: Request, problem: str, *, status: int = 200, target: str | None = None) -> Response:
+def _form(
+    wiring: Wiring, guard: Guard, request: Request, problem: str, *, status: int = 200, target: str | None = None, tone: str = "bad"
+) -> Response:
     nonce = guard.open_visit()
     visit = Visit(language(request), "/console/login", request.url.query, None, wiring.signer.form_token(nonce))
     page = LoginPage(
         frame.build(visit, say(visit.language, "login.title"), wiring.accounts.may),
         problem,
+        tone if problem else "",
         target_path(target or request.query_params.get("target")),
     )
     response = respond(page, status)

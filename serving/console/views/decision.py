@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from feature_store.times import TimeUnreadable, parse_time
+from feature_store.times import Millis, TimeUnreadable, parse_time
 from serving.console import texts
 from serving.console.contexts import (
     CostRow,
@@ -53,7 +53,7 @@ def build(frame: Frame, facts: DecisionFacts, siblings: Sequence[DecisionLine]) 
         waterfall=waterfall.build(language, facts, calibrated=float(confidence["probability"]) if confidence else None),
         no_waterfall="" if _is_whole(facts) else say(language, "decision.no_waterfall"),
         plan=plan.build(language, answer),
-        prediction=_prediction(answer),
+        prediction=_prediction(answer, str((confidence or {}).get("event", ""))),
         snapshot=tuple(_snapshot(language, fact, facts.as_of) for fact in facts.features),
         snapshot_hint=_snapshot_hint(language, facts),
         policy=policy_words.precedence(language, answer)
@@ -161,8 +161,7 @@ def _verdict(language: str, facts: DecisionFacts) -> str:
     if facts.line.outcome == "REVIEW":
         return say(language, "verdict.custom.REVIEW")
     event = str((facts.answer.get("confidence") or {}).get("event") or "")
-    bare = facts.line.outcome.replace(".", "").isdigit()  # a label such as 1 says nothing without its column
-    return say(language, "verdict.custom", event=f"{event} = {facts.line.outcome}" if bare and event else facts.line.outcome)
+    return say(language, "verdict.custom", event=_labelled(facts.line.outcome, event))
 
 
 def _telling(language: str, facts: DecisionFacts) -> list[str]:
@@ -216,10 +215,10 @@ def _kind(language: str, facts: DecisionFacts) -> str:
 
 def _facts(language: str, facts: DecisionFacts) -> list[Fact]:
     answer = facts.answer
-    found = [_confidence(language, facts), _special(language, answer), _decided_by(language, facts)]
+    found = [_confidence(language, facts), _special(language, answer, facts.line.decided_at), _decided_by(language, facts)]
     if review := answer.get("review"):
         outcome = words.outcome_badge(language, str(review.get("expires_to", ""))).text
-        due = plan.moment(language, review.get("due_at"))
+        due = plan.near(language, review.get("due_at"), facts.line.decided_at)
         found.append(
             Fact(
                 say(language, "decision.review"),
@@ -251,12 +250,12 @@ def _confidence(language: str, facts: DecisionFacts) -> Fact | None:
     )
 
 
-def _special(language: str, answer: Mapping[str, Any]) -> Fact | None:
+def _special(language: str, answer: Mapping[str, Any], now: Millis) -> Fact | None:
     if loss := answer.get("expected_loss"):
         return Fact(say(language, "decision.loss"), texts.money(loss))
     if promise := answer.get("promise"):
-        late = say(language, "decision.promise_note", p90=plan.moment(language, promise.get("p90")))
-        return Fact(say(language, "decision.promise"), plan.moment(language, promise.get("p50")), note=late)
+        late = say(language, "decision.promise_note", p90=plan.near(language, promise.get("p90"), now))
+        return Fact(say(language, "decision.promise"), plan.near(language, promise.get("p50"), now), note=late)
     if objective := answer.get("objective"):
         return Fact(say(language, "decision.cost"), texts.money(objective.get("total")), note=say(language, "decision.cost_note"))
     return None
@@ -300,10 +299,15 @@ def _reasons(language: str, reasons: Sequence[Mapping[str, Any]]) -> list[Reason
     ]
 
 
-def _prediction(answer: Mapping[str, Any]) -> tuple[CostRow, ...]:
+def _prediction(answer: Mapping[str, Any], event: str) -> tuple[CostRow, ...]:
     probabilities: Mapping[str, float] = (answer.get("prediction") or {}).get("probabilities") or {}
     ordered = sorted(probabilities.items(), key=lambda item: -item[1])
-    return tuple(CostRow(label, texts.percent(share), words.length(share)) for label, share in ordered[:8])
+    return tuple(CostRow(_labelled(label, event), texts.percent(share), words.length(share)) for label, share in ordered[:8])
+
+
+def _labelled(label: str, event: str) -> str:
+    """A bare label such as 1 with its column, without which it says nothing."""
+    return f"{event} = {label}" if event and label.replace(".", "").isdigit() else label
 
 
 def _snapshot(language: str, fact: FeatureFact, as_of: int | None) -> SnapshotRow:
@@ -360,7 +364,7 @@ def _timeline(language: str, facts: DecisionFacts, siblings: Sequence[DecisionLi
         items.append((line.decided_at, TimelineItem(when, text, risk, badge.tone, href, current)))
     ordered = [item for _, item in sorted(items, key=lambda pair: pair[0])]
     if review := facts.answer.get("review"):
-        due = say(language, "decision.by", time=plan.moment(language, review.get("due_at")))
+        due = say(language, "decision.by", time=plan.near(language, review.get("due_at"), facts.line.decided_at))
         ordered.append(
             TimelineItem(
                 due,

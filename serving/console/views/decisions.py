@@ -82,7 +82,7 @@ def href(typed: Mapping[str, str], **more: str) -> str:
 
 def row(language: str, line: DecisionLine, reason_text: Callable[[str], str]) -> DecisionRow:
     """One decision as a row."""
-    why = [texts.gist(reason_text(code)) for code in line.reasons[:2]]
+    why = [line.columns.get(code) or _named(language, texts.gist(reason_text(code)), rank) for rank, code in enumerate(line.reasons[:2])]
     where = " · ".join(part for part in (words.channel_name(language, line.channel), words.region_name(language, line.region)) if part)
     return DecisionRow(
         href=f"/console/decisions/{line.record_id}",
@@ -90,7 +90,7 @@ def row(language: str, line: DecisionLine, reason_text: Callable[[str], str]) ->
         type=words.type_name(language, line.type),
         order=line.order_id or "",
         order_href=order_href(line.order_id) if line.order_id else "",
-        why="；".join(why) if language == "zh" else "; ".join([*why[:1], *map(texts.lower_first, why[1:])]),
+        why=("；" if language == "zh" else "; ").join(why),
         where=where,
         probability=texts.percent(line.probability) if line.probability is not None else "",
         when=texts.moment(line.decided_at, language),
@@ -98,6 +98,11 @@ def row(language: str, line: DecisionLine, reason_text: Callable[[str], str]) ->
         model=f"{line.model_name} v{line.model_version}" if line.model_name else "",
         status=say_or(language, f"status.{line.status}", line.status) if line.status != "decided" else "",
     )
+
+
+def _named(language: str, label: str, rank: int) -> str:
+    """A reason's label as it stands in a sentence."""
+    return texts.lower_first(label) if rank and language == "en" else label
 
 
 def _filters(language: str, asked: Asked, types: Sequence[str]) -> list[Filter]:

@@ -53,8 +53,8 @@ def build(visit: Visit, title: str, may: Callable[[str, str], bool]) -> Frame:
 
 
 def first_page(role: str, may: Callable[[str, str], bool]) -> str:
-    """Where a role begins."""
-    return next((href for _, href, action in SECTIONS if may(role, action)), "/console/models")
+    """Where a role begins; one that may see no section reads about the API."""
+    return next((href for _, href, action in SECTIONS if may(role, action)), "/console/docs")
 
 
 def _belongs(path: str, section: str) -> bool:

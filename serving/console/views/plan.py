@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from feature_store.times import TimeUnreadable, parse_time
+from feature_store.times import Millis, TimeUnreadable, parse_time
 from serving.console import texts
 from serving.console.contexts import CostRow, Pair, Plan, ShipmentCard
 from serving.console.messages import say
@@ -49,6 +49,14 @@ def moment(language: str, text: Any) -> str:
     """A time of the answer, to the minute; a dash where it is none."""
     try:
         return texts.moment(parse_time(str(text)), language, millis=False)
+    except TimeUnreadable:
+        return "–"
+
+
+def near(language: str, text: Any, now: Millis) -> str:
+    """A time of the answer not far from ``now``; a dash where it is none."""
+    try:
+        return texts.near(parse_time(str(text)), language, now)
     except TimeUnreadable:
         return "–"
 

@@ -185,9 +185,15 @@ def _metric(language: str, name: str, metrics: Mapping[str, Any]) -> Metric:
     return Metric(
         label=say(language, f"metric.{name}"),
         value=f"{value:.3f}" if name in _THREE_DIGITS else show(value),
-        interval=say(language, "training.interval", low=_digits(name, low), high=_digits(name, high)) if None not in (low, high) else "",
+        interval=_interval(language, name, low, high) if None not in (low, high) else "",
         meaning=say(language, f"metric.{name}.meaning", share=texts.percent(value), base=texts.percent(base) if base is not None else "–"),
     )
+
+
+def _interval(language: str, name: str, low: float, high: float) -> str:
+    if name in _SHARES and name not in _THREE_DIGITS and 0 <= low <= high <= 1:
+        return texts.percent_range(low, high)
+    return say(language, "training.interval", low=_digits(name, low), high=_digits(name, high))
 
 
 def _digits(name: str, value: float) -> str:

@@ -1,10 +1,12 @@
 """Who sees what: sessions, roles, form tokens, languages."""
 
+import re
 from typing import Any
 
 import pytest
 
 from feature_store.times import HOUR
+from serving.console.session import LIFETIME
 
 
 def test_without_a_session_every_page_leads_to_the_login_and_back(world: Any, browser: Any) -> None:
@@ -143,3 +145,28 @@ def test_over_tls_one_signs_in_and_out(world: Any, make_browser: Any) -> None:
     assert browser.get("/console/decisions").status_code == 200
     browser.post("/console/logout", {"form_token": browser.token()})
     assert browser.get("/console/decisions").status_code == 303
+
+
+def test_who_comes_back_after_a_session_is_told_that_it_ended(world: Any, browser: Any) -> None:
+    assert "has ended" not in browser.get("/console/login").text
+    browser.login("auditor")
+    world.clock[0] += LIFETIME + 1
+    answer = browser.get("/console/decisions?type=fraud")
+    assert answer.status_code == 303
+    page = browser.get(answer.headers["location"])
+    assert "Your session has ended" in page.text
+    assert 'value="/console/decisions?type=fraud"' in page.text
+    assert "aria-invalid" not in page.text
+
+
+def test_a_role_without_a_page_begins_with_the_api(browser: Any) -> None:
+    assert browser.login("oms").get("/console").headers["location"] == "/console/docs"
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/console/nothing", 404), ("POST", "/console/models", 405)])
+def test_what_the_framework_refuses_is_told_in_the_reader_s_language(browser: Any, method: str, path: str, status: int) -> None:
+    browser.login("auditor").headers["accept-language"] = "zh"
+    answer = browser.send(method, path)
+    assert answer.status_code == status
+    text = answer.text.split('<p class="kind">')[1].split("</section>")[0]
+    assert not re.search(r"[A-Za-z]{4}", re.sub(r"<[^>]*>", "", text)), text

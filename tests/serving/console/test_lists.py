@@ -7,6 +7,7 @@ import pytest
 
 from feature_store.times import DAY, parse_time
 from serving.console.views import decisions as view
+from tests.serving.console.examples import facts
 
 
 def test_filters_reach_the_search_as_typed(world: Any, browser: Any) -> None:
@@ -63,3 +64,12 @@ def test_each_filter_can_be_lifted_by_itself(world: Any, browser: Any) -> None:
 def test_an_empty_home_says_what_will_be_here(world: Any, browser: Any) -> None:
     world.decisions.stored.clear()
     assert "Nothing has been decided yet" in browser.login("auditor").get("/console/decisions").text
+
+
+def test_a_custom_type_s_columns_are_named_as_their_file_does(world: Any, browser: Any) -> None:
+    one = facts()
+    line = dataclasses.replace(
+        one.line, type="scms-late", reasons=("PQ_FIRST_SENT", "VENDOR"), columns={"PQ_FIRST_SENT": "PQ First Sent", "VENDOR": "Vendor"}
+    )
+    world.decisions.stored = [dataclasses.replace(one, line=line)]
+    assert "PQ First Sent; Vendor" in browser.login("auditor").get("/console/decisions").text

@@ -206,7 +206,7 @@ def test_the_held_decision_tells_everything(world: Any, browser: Any) -> None:
         "24–39 %", "90 % interval; thresholds 25 %, 60 %", "acceptance v3", "policy acceptance v5", "presale queue",
         "base −2.31 and contributions add up to the margin −0.80", "from the usual 9 % to 31 %", "3 more features",
         "410 orders, usual 120 orders · 5 min old", "Risk above 25 % → hold", "never seen", "¥742.00", "Fraud: Allow", "sha256:efef",
-        "SUPPLIER_CAPACITY_LOW", "16 Nov 2026, 18:00 UTC",
+        "SUPPLIER_CAPACITY_LOW", "9 in 10 by 16 Nov, 18:00 UTC",
     ):  # fmt: skip
         assert part in text, part
     assert "<button" not in text.replace('<button class="plain"', ""), "no button that does nothing"
