@@ -2,7 +2,8 @@
 
 A number, integer or boolean column is one feature. A category is its code, numbered by how common it was; one more code stands for
 "rare or never seen". A time becomes the parts that can repeat (month, weekday, hour) or, where the table has a time of decision,
-the days between the two. What is missing is NaN.
+the days between the two. What is missing is NaN: an empty cell, and the placeholders that the training file held among its numbers and times
+("Freight Included in Commodity Cost"). Any other text among them is an error.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from feature_store.columns import MISSING, Column, Kind, read_number
 from feature_store.moments import read_one, read_times
 from feature_store.times import DAY, HOUR, Millis, format_time
+from models import placeholders
 
 Floats = NDArray[np.float64]
 
@@ -30,6 +32,7 @@ FEWEST_ROWS = 5
 
 _TRUTHS: dict[object, float] = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "1": 1.0, "0": 0.0}
 _LONGEST = 4_096
+_LONGEST_SHOWN = 60
 
 
 class Part(StrEnum):
@@ -53,7 +56,9 @@ class Input:
         required: no training row lacked it, so no request may.
         categories: the texts with a code of their own, by code.
         format: for times the format of the file; RFC 3339 is understood as well.
-        remarks: the training file had texts among numbers or times ("not captured"); they count as missing.
+        placeholders: texts that the training file had among numbers or times ("See ASN-# (ID#:#)"), as :mod:`models.placeholders` writes
+            them; they count as missing.
+        remarks: any text counts as missing; of models trained before placeholders were remembered.
         parts: the features made from it.
         example: a common value, as JSON.
     """
@@ -64,6 +69,7 @@ class Input:
     parts: tuple[Part, ...] = (Part.VALUE,)
     categories: tuple[str, ...] = ()
     format: str | None = None
+    placeholders: tuple[str, ...] = ()
     remarks: bool = False
     example: str | float | bool | None = None
 
@@ -193,7 +199,8 @@ class RowEncoder:
         inputs = [
             {
                 "name": one.name, "kind": one.kind.value, "required": one.required, "parts": [part.value for part in one.parts],
-                "categories": list(one.categories), "format": one.format, "remarks": one.remarks, "example": one.example,
+                "categories": list(one.categories), "format": one.format, "placeholders": list(one.placeholders), "remarks": one.remarks,
+                "example": one.example,
             }
             for one in self.inputs
         ]  # fmt: skip
@@ -214,6 +221,7 @@ class RowEncoder:
                 parts=tuple(Part(part) for part in one["parts"]),
                 categories=tuple(str(text) for text in one["categories"]),
                 format=one["format"],
+                placeholders=tuple(str(text) for text in one.get("placeholders", ())),
                 remarks=bool(one["remarks"]),
                 example=one["example"],
             )
@@ -243,7 +251,7 @@ def _learn(column: Column, at: slice | NDArray[Any], reference: str | None) -> I
         kind=column.kind,
         required=len(present) == len(values) and not column.unread.any(),
         format=column.format,
-        remarks=bool(column.unread.any()),
+        placeholders=placeholders.learn(column),
     )
     match column.kind:
         case Kind.CATEGORY:
@@ -266,6 +274,15 @@ def _categories(column: Column, present: Floats) -> tuple[str, ...]:
     if not ranked:
         ranked = sorted((-int(count), text) for text, count in zip(column.text.levels, counts, strict=True) if count)
     return tuple(text for _, text in ranked[:MOST_CATEGORIES])
+
+
+def _expected(one: Input, value: object, what: str) -> str:
+    """Why a value does not fit, and what would."""
+    shown = repr(value)
+    shown = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
+    if not one.placeholders:
+        return f"{shown} is not {what}"
+    return f"{shown} is not {what}, nor a text that stood for a missing one in the training file: {placeholders.named(one.placeholders)}"
 
 
 def _time_parts(column: Column, present: Floats, reference: str | None) -> tuple[Part, ...]:
@@ -327,12 +344,12 @@ def _number(one: Input, value: object) -> float:
     if isinstance(value, str):
         number = read_number(value.strip())
         if math.isnan(number):
-            if one.remarks:
+            if one.remarks or placeholders.holds(one.placeholders, value):
                 return math.nan
-            raise _Unfit(f"{value!r} is not a number")
+            raise _Unfit(_expected(one, value, "a number"))
         return number
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _Unfit(f"{value!r} is not a number")
+        raise _Unfit(_expected(one, value, "a number"))
     try:
         number = float(value)
     except OverflowError:
@@ -346,7 +363,7 @@ def _moment(one: Input, value: object) -> float:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise _Unfit(f"{value!r} is not a time")
+        raise _Unfit(_expected(one, value, f"a time such as {one.example}"))
     text = value.strip()
     moment: Millis | None
     if one.format == "epoch":
@@ -356,9 +373,9 @@ def _moment(one: Input, value: object) -> float:
     if moment is None:
         moment = read_one(text, "iso")
     if moment is None:
-        if one.remarks:
+        if one.remarks or placeholders.holds(one.placeholders, text):
             return math.nan
-        raise _Unfit(f"{value!r} is not a time such as {one.example}")
+        raise _Unfit(_expected(one, value, f"a time such as {one.example}"))
     return float(moment)
 
 
@@ -405,18 +422,24 @@ def _property(one: Input) -> dict[str, Any]:
         entry["type"] = entry["type"][0]
     if one.example is not None:
         entry["examples"] = [one.example]
+    entry["description"] = _description(one)
+    return entry
+
+
+def _description(one: Input) -> str:
     match one.kind:
         case Kind.TIME:
-            entry["description"] = "A time: RFC 3339" + (
-                f", or as in the training file ({one.format})." if one.format not in {None, "iso"} else "."
-            )
+            as_before = f", or as in the training file ({one.format})" if one.format not in {None, "iso"} else ""
+            return f"A time: RFC 3339{as_before}.{_described_placeholders(one)}"
         case Kind.CATEGORY:
             shown = ", ".join(one.categories[:20])
-            entry["description"] = (
-                f"One of {len(one.categories)} known: {shown}{', ...' if len(one.categories) > 20 else ''}. Others count as never seen."
-            )
+            return f"One of {len(one.categories)} known: {shown}{', ...' if len(one.categories) > 20 else ''}. Others count as never seen."
         case Kind.BOOLEAN:
-            entry["description"] = "True or false."
+            return "True or false."
         case _:
-            entry["description"] = "A number; texts such as “1,234.50” are read as numbers."
-    return entry
+            return f"A number; texts such as “1,234.50” are read as numbers.{_described_placeholders(one)}"
+
+
+def _described_placeholders(one: Input) -> str:
+    told = "Any other text counts as missing." if one.remarks else placeholders.described(one.placeholders)
+    return f" {told}" if told else ""

@@ -93,7 +93,7 @@ def test_all_errors_at_once(encoder):
     assert "not a time such as" in errors["sent"]
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(HEADER), st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=3)
