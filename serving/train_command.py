@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +50,16 @@ def train_file(settings: Settings, asked: Asked, say: Callable[[str], None]) -> 
 
     Raises:
         TrainRefused: the file cannot be opened, or this home has no publishing without a second person.
-        DataRefused: the file cannot be read as a table, or the request does not fit it.
+        DataRefused: the file cannot be read as a table, or the request does not fit it; nothing of the file is kept.
     """
+    name = service.name_of(template=asked.template, name=asked.name, file=asked.file.name, target=asked.target)
     base = wire_base(settings)
     try:
         migrate(base.engine)
         if asked.publish and not base.home.demo:
             raise TrainRefused("--publish is for demo homes. Here a second person approves: submit the version in the console.")
         shop = workshop(base)
-        training = _run(base.home, asked, shop, say)
+        training = _run(base.home, replace(asked, name=name), shop, say)
         if training.error is not None:
             _tell_failure(training.error)
             return 1

@@ -81,18 +81,28 @@ def ask(engine: Engine, folder: Path, *, dataset_id: str, template: str, name: s
     if dataset is None:
         problem = DataProblem("unknown_dataset", ("dataset_id",), f"There is no dataset {dataset_id!r}.", fix="Upload the file first.")
         raise DataRefused([problem])
+    name = name_of(template=template, name=name, file=dataset.name, target=wanted.choices.target)
+    return jobs.create(engine, dataset_id=dataset_id, name=name, template=template, wanted=wanted, started_by=started_by)
+
+
+def name_of(*, template: str, name: str | None, file: str, target: str | None) -> str:
+    """The name that a training's model gets, after what can be checked without its file.
+
+    Raises:
+        DataRefused: unknown template, no target, an unusable name.
+    """
     chosen = templates.find(template)
-    if wanted.choices.target is None and chosen.target is None:
+    if target is None and chosen.target is None:
         problem = DataProblem(
             "no_target", ("target",), Text("No target column is chosen.", "尚未选择预测列。"), fix=told("empty_target.fix")
         )
         raise DataRefused([problem])
-    name = name or chosen.type or suggested_name(dataset.name, wanted.choices.target or "")
+    name = name or chosen.type or suggested_name(file, target or "")
     try:
         promotion.check_name(name, chosen.type)
     except promotion.ModelRefused as error:
         raise DataRefused([DataProblem("bad_name", ("name",), str(error))]) from error
-    return jobs.create(engine, dataset_id=dataset_id, name=name, template=template, wanted=wanted, started_by=started_by)
+    return name
 
 
 def suggested_name(file: str, target: str) -> str:
@@ -296,6 +306,6 @@ def _known(engine: Engine, training_id: str) -> Training:
 
 
 __all__ = [
-    "Choices", "Registered", "Wanted", "Workshop", "ask", "publish", "register", "run_training", "suggested_name",
+    "Choices", "Registered", "Wanted", "Workshop", "ask", "name_of", "publish", "register", "run_training", "suggested_name",
     "train_checked", "train_history",
 ]  # fmt: skip
