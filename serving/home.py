@@ -76,20 +76,21 @@ def open_home(folder: Path, *, demo: bool = True) -> Home:
         HomeRefused: it is a file, is not writable, or was written by a newer version.
     """
     home = Home(folder)
+    marker = folder / MARKER
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for part in (home.keys, home.models, home.datasets, home.mlflow, home.logs):
             part.mkdir(exist_ok=True)
         home.keys.chmod(0o700)
+        if not marker.exists():
+            scratch = folder / f".ordinance.json.{os.getpid()}"
+            scratch.write_bytes(orjson.dumps({"format": FORMAT, "demo": demo}))
+            scratch.replace(marker)
+        content = marker.read_bytes()
     except OSError as error:
-        raise HomeRefused(f"The home {folder} cannot be used: {error.strerror}. Name another one with --home or ORDINANCE_HOME.") from error
-    marker = folder / MARKER
-    if not marker.exists():
-        scratch = folder / f".ordinance.json.{os.getpid()}"
-        scratch.write_bytes(orjson.dumps({"format": FORMAT, "demo": demo}))
-        scratch.replace(marker)
+        raise HomeRefused(_unusable(folder, error)) from error
     try:
-        found = int(orjson.loads(marker.read_bytes())["format"])
+        found = int(orjson.loads(content)["format"])
     except (ValueError, KeyError, TypeError) as error:
         raise HomeRefused(f"{marker} is damaged: it should hold the format of this home. Restore it from a backup.") from error
     if found > FORMAT:
@@ -98,6 +99,28 @@ def open_home(folder: Path, *, demo: bool = True) -> Home:
             "Upgrade, or name another home with --home."
         )
     return home
+
+
+def _unusable(folder: Path, error: OSError) -> str:
+    """Why a home cannot be used, and what to do."""
+    other = "name another folder with --home or ORDINANCE_HOME; a missing one is made"
+    file = next((path for path in (folder, *folder.parents) if _is_no_folder(path)), None)
+    if file == folder:
+        return f"The home {folder} is a file, and has to be a folder. Move the file away, or {other}."
+    if file is not None:
+        return f"The home {folder} cannot be made: {file} is a file, not a folder. Correct the path, or {other}."
+    if isinstance(error, FileExistsError):
+        return f"The home {folder} cannot be used: {error.filename} is a file where a folder of the home belongs. Move it away, or {other}."
+    if isinstance(error, PermissionError):
+        return f"The home {folder} cannot be used: this user may not make or write {error.filename}. Allow it, or {other}."
+    return f"The home {folder} cannot be used: {error.strerror} ({error.filename}). Correct that, or {other}."
+
+
+def _is_no_folder(path: Path) -> bool:
+    try:
+        return path.exists() and not path.is_dir()
+    except OSError:  # not even to be looked at
+        return False
 
 
 @contextmanager

@@ -39,10 +39,38 @@ def test_a_damaged_marker_is_named(tmp_path: Path, content: bytes) -> None:
         open_home(tmp_path)
 
 
-def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "home").write_text("a file")
-    with pytest.raises(HomeRefused, match="cannot be used"):
-        open_home(tmp_path / "home")
+@pytest.mark.parametrize(
+    ("file", "home", "told"),
+    [
+        ("home", "home", "The home {home} is a file, and has to be a folder. Move the file away, or name another"),
+        ("file", "file/home", "The home {home} cannot be made: {file} is a file, not a folder."),
+        ("home/keys", "home", "The home {home} cannot be used: {file} is a file where a folder of the home belongs."),
+    ],
+)
+def test_a_file_in_place_of_a_folder_is_named_with_what_to_do(tmp_path: Path, file: str, home: str, told: str) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("mine")
+    with pytest.raises(HomeRefused) as caught:
+        open_home(tmp_path / home)
+    assert str(caught.value).startswith(told.format(home=tmp_path / home, file=tmp_path / file))
+    assert "--home or ORDINANCE_HOME" in str(caught.value)
+    assert (tmp_path / file).read_text() == "mine"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to the superuser")
+def test_a_folder_of_somebody_else_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(HomeRefused, match="may not make or write"):
+            open_home(tmp_path / "home")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_folder_in_place_of_the_marker_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "ordinance.json").mkdir()
+    with pytest.raises(HomeRefused, match=r"cannot be used: Is a directory \(.*ordinance.json\)"):
+        open_home(tmp_path)
 
 
 def test_two_services_cannot_hold_one_home(tmp_path: Path) -> None:
