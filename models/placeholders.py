@@ -18,7 +18,7 @@ MOST = 50
 """Placeholders that a column remembers, commonest first."""
 
 _LONGEST = 200
-_NAMED = 3
+_NAMED = 4
 _DESCRIBED = 20
 _DIGITS = re.compile(r"\d+")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -54,7 +54,7 @@ def holds(placeholders: Sequence[str], text: str) -> bool:
 def named(placeholders: Sequence[str]) -> str:
     """The commonest, for an error message."""
     more = len(placeholders) - _NAMED
-    return ", ".join(repr(one) for one in placeholders[:_NAMED]) + (f" or one of {more} more" if more > 0 else "")
+    return ", ".join(repr(one) for one in placeholders[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def described(placeholders: Sequence[str]) -> str:

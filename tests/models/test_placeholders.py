@@ -94,6 +94,11 @@ def test_a_long_text_is_not_told_back_whole() -> None:
     assert len(str(caught.value)) < 200
 
 
+def test_an_error_names_the_commonest() -> None:
+    assert placeholders.named(["a", "b"]) == "'a', 'b'"
+    assert placeholders.named(list("abcdef")) == "'a', 'b', 'c', 'd' and 2 more"
+
+
 def test_the_documentation_of_the_endpoint_names_them() -> None:
     told = encoder("Included", "See DN-3").json_schema()["properties"]["freight"]["description"]
     assert told.endswith("As in the training file these count as missing: “Included”, “See DN-#” (# stands for digits).")
