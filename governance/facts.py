@@ -41,7 +41,7 @@ def line_stock(order: Order, network: Network | None) -> tuple[LineStock, ...]:
         node = nodes.get(stock.node_id)
         if node is None or node.ships:
             usable = stock.available - stock.safety
-            left[stock.sku] = left.get(stock.sku, 0) + (usable if usable > 0 else 0)
+            left[stock.sku] = left.get(stock.sku, 0) + max(0, usable)
     found = []
     for line in order.lines:
         there = left.get(line.sku)

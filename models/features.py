@@ -25,6 +25,7 @@ _UNITS: dict[str, tuple[str, str]] = {
     "lines": ("{} lines", "{}行"),
     "days": ("{} days", "{}天"),
     "h": ("{} h", "{}小时"),
+    "min": ("{} min", "{}分钟"),
     "km": ("{} km", "{}公里"),
     "kg": ("{} kg", "{}千克"),
     "×": ("{} ×", "{}倍"),
@@ -33,6 +34,9 @@ _UNITS: dict[str, tuple[str, str]] = {
     "cards": ("{} cards", "{}张卡"),
     "CNY": ("CNY {}", "{}元"),
 }
+_FINER = {"days": ("h", 24.0), "h": ("min", 60.0)}
+"""What a value below one is told in: nobody reads 0.02 days."""
+
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
 _WEEKDAYS = (
     ("Monday", "周一"),
@@ -106,7 +110,7 @@ class FeatureCard:
             case Shown.CATEGORY:
                 return self._category(value)
             case Shown.SHARE:
-                text = f"{_plain(100 * value)} %"
+                text = f"{_plain(100 * value)}\u00a0%"
                 return text, text
             case Shown.NUMBER:
                 return self._number(value)
@@ -137,12 +141,16 @@ class FeatureCard:
         return self._number(value)
 
     def _number(self, value: float) -> tuple[str, str]:
+        unit = self.unit
+        while unit in _FINER and 0.0 < abs(value) < 1.0:
+            unit, finer = _FINER[unit]
+            value *= finer
         number = _plain(value)
-        if not self.unit:
+        if not unit:
             return number, number
-        english, chinese = _UNITS.get(self.unit, (f"{{}} {self.unit}", f"{{}}{self.unit}"))
+        english, chinese = _UNITS.get(unit, (f"{{}} {unit}", f"{{}}{unit}"))
         text = english.format(number)
-        return text.removesuffix("s") if number == "1" and len(self.unit) > 2 else text, chinese.format(number)
+        return text.removesuffix("s") if number == "1" and len(unit) > 3 else text, chinese.format(number)
 
     def to_json(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -231,14 +239,17 @@ def _column_label(column: str, part: Part, name: str, reference: str | None) -> 
 
 
 def _plain(value: float) -> str:
-    """Thousands grouped, three significant digits after the point at most, no needless zeros."""
-    if abs(value) >= 1e15:
+    """Thousands grouped, three significant digits after the point at most, no needless zeros, a true minus sign."""
+    return "\u2212" + _unsigned(-value) if value < 0 else _unsigned(value)
+
+
+def _unsigned(value: float) -> str:
+    if value >= 1e15:
         return f"{value:.3g}"
-    size = abs(value)
-    decimals = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.1 or size == 0 else 4
+    decimals = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 0.1 or value == 0 else 4
     text = f"{value:,.{decimals}f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
-    if text in {"0", "-0"} and value:
+    if text == "0" and value:
         return f"{value:.2g}"
     return text
 

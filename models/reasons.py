@@ -1,7 +1,8 @@
 """From contributions to reasons that a person understands.
 
 A reason is a group of features that tell the same story: its contribution is their sum, its code and text are those of the feature
-that says most in the group's direction. All reasons together add up to all contributions, so none of weight is left out.
+that says most in the group's direction. Groups that say next to nothing are summed up in one last reason, so all reasons together still add
+up to all contributions; each feature's own contribution is in the explanation.
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ class Direction(StrEnum):
 
 _WORDS: Mapping[Direction, tuple[str, str]] = {Direction.RAISES: ("raises", "提高"), Direction.LOWERS: ("lowers", "降低")}
 _CONTRIBUTION = itemgetter(0)
+
+LEAST_SHARE = 0.01
+"""A group is told by itself when its weight is at least this share of all groups' weights."""
+
+REST = "MINOR_FACTS"
+"""The code of the reason that sums up what is not told by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,7 @@ _EVENTS: dict[str, dict[str, str]] = {
 def explain(
     cards: Sequence[FeatureCard], values: NDArray[np.float64], contributions: NDArray[np.float64], effect: Effect
 ) -> tuple[Reason, ...]:
-    """All reasons, the weightiest first.
+    """All reasons, the weightiest first, and what is too small to be told alone as one last reason.
 
     Args:
         cards: the model's features, n of them.
@@ -89,15 +96,33 @@ def explain(
         if contribution != 0.0:
             groups.setdefault(cards[index].group, []).append((contribution, index))
     totals = [(sum([contribution for contribution, _ in members]), members) for members in groups.values()]
-    ranked = sorted((pair for pair in totals if pair[0] != 0.0), key=lambda pair: (-abs(pair[0]), pair[1][0][1]))
+    least = LEAST_SHARE * sum([abs(total) for total, _ in totals])
+    small = [total for total, _ in totals if abs(total) < least]
+    if len(small) < 2:  # one alone is as short to tell as to sum up
+        small, least = [], 0.0
+    told = sorted((pair for pair in totals if abs(pair[0]) >= least and pair[0] != 0.0), key=lambda pair: (-abs(pair[0]), pair[1][0][1]))
     reasons = []
-    for rank, (total, members) in enumerate(ranked, start=1):
+    for rank, (total, members) in enumerate(told, start=1):
         direction = Direction.RAISES if total > 0 else Direction.LOWERS
         lead = members[0][1] if len(members) == 1 else (max if total > 0 else min)(members, key=_CONTRIBUTION)[1]
         card, value = cards[lead], float(values[lead])
         text = render(card, value, direction, effect)
         reasons.append(Reason(rank, card.reason_code, text, _WORDS[direction][0], total, card.name, card.raw(value)))
+    rest = sum(small)
+    if rest != 0.0:
+        reasons.append(_rest(len(reasons) + 1, rest, len(small), effect))
     return tuple(reasons)
+
+
+def _rest(rank: int, total: float, groups: int, effect: Effect) -> Reason:
+    """What is left over: groups that each say too little to be told alone."""
+    direction = Direction.RAISES if total > 0 else Direction.LOWERS
+    verb_en, verb_zh = _WORDS[direction]
+    text = {
+        "en": f"{groups} minor facts together; this {verb_en} {effect.text['en']}",
+        "zh": f"其余{groups}项次要因素合计，{verb_zh}了{effect.text['zh']}",
+    }
+    return Reason(rank, REST, text, verb_en, total)
 
 
 def render(card: FeatureCard, value: float, direction: Direction, effect: Effect) -> dict[str, str]:

@@ -19,6 +19,7 @@ from governance.ledger.canonical import Canonical, canonical
 from governance.ledger.record import Draft, Kind, Numbers, about_customer
 from governance.ledger.rows import Facets
 from governance.policy import Policy
+from models.reasons import REST
 from serving.admission import ORDERS, Admitted
 from serving.knowing import Made, Outcomes
 from serving.rendering import reason_json, tidy
@@ -276,7 +277,7 @@ def facets(context: Context, one: Made) -> Facets:
         region=order.ship_to.region if order else None,
         channel=order.channel if order else None,
         tags=order.tags if order else (),
-        reasons=tuple(dict.fromkeys(reason.code for reason in decision.reasons)),
+        reasons=tuple(dict.fromkeys(reason.code for reason in decision.reasons if reason.code != REST)),
         probability=decision.confidence.probability if decision.confidence else None,
         model_name=model.name if model else None,
         model_version=model.version if model else None,

@@ -13,7 +13,7 @@ from feature_store.columns import read_columns, type_column
 from feature_store.views import SERVICES
 from models.encoding import RowEncoder
 from models.features import LANGUAGES, FeatureCard, Shown, cards_of_table, cards_of_views, code_of_column
-from models.reasons import Direction, Effect, explain, render
+from models.reasons import REST, Direction, Effect, explain, render
 
 FRAUD = Effect.of("fraud")
 
@@ -27,16 +27,18 @@ def card(name: str = "returns", group: str = "g", **changes) -> FeatureCard:
 
 def test_says_value_usual_and_direction():
     assert render(card(), 0.82, Direction.RAISES, FRAUD)["en"] == (
-        "Return rate of the last 3 orders is 82 %, usual 9 %; this raises the risk of fraud"
+        "Return rate of the last 3 orders is 82\u00a0%, usual 9\u00a0%; this raises the risk of fraud"
     )
-    assert render(card(), 0.82, Direction.LOWERS, FRAUD)["zh"] == "最近3单退货率为82 %（通常为9 %），降低了欺诈风险"
+    assert render(card(), 0.82, Direction.LOWERS, FRAUD)["zh"] == "最近3单退货率为82\u00a0%（通常为9\u00a0%），降低了欺诈风险"
 
 
 def test_flags_unknowns_and_the_usual_read_well():
     flag = card(label={"en": "device never used by this customer", "zh": "客户首次使用该设备"}, shown=Shown.FLAG, usual=0.0)
     assert render(flag, 1.0, Direction.RAISES, FRAUD)["en"].startswith("Device never used by this customer: yes (usually no);")
-    assert render(card(), math.nan, Direction.RAISES, FRAUD)["en"].startswith("Return rate of the last 3 orders is not known, usual 9 %;")
-    assert "is 9 %, as usual" in render(card(), 0.0900001, Direction.RAISES, FRAUD)["en"]
+    assert render(card(), math.nan, Direction.RAISES, FRAUD)["en"].startswith(
+        "Return rate of the last 3 orders is not known, usual 9\u00a0%;"
+    )
+    assert "is 9\u00a0%, as usual" in render(card(), 0.0900001, Direction.RAISES, FRAUD)["en"]
     assert "usual" not in render(card(usual=None), 0.5, Direction.RAISES, FRAUD)["en"]
 
 
@@ -47,9 +49,9 @@ def test_flags_unknowns_and_the_usual_read_well():
         ({"shown": Shown.NUMBER, "unit": "CNY"}, 12.5, "CNY 12.5", "12.5元"),
         ({"shown": Shown.NUMBER, "unit": "orders"}, 1.0, "1 order", "1单"),
         ({"shown": Shown.NUMBER, "unit": "orders"}, 3.0, "3 orders", "3单"),
-        ({"shown": Shown.NUMBER, "unit": "h"}, 0.25, "0.25 h", "0.25小时"),
+        ({"shown": Shown.NUMBER, "unit": "h"}, 0.25, "15 min", "15分钟"),
         ({"shown": Shown.NUMBER}, 0.00004, "4e-05", "4e-05"),
-        ({"shown": Shown.NUMBER}, -1234.5, "-1,234", "-1,234"),
+        ({"shown": Shown.NUMBER}, -1234.5, "\u22121,234", "\u22121,234"),
         ({"shown": Shown.CLOCK}, 3.5, "03:30", "03:30"),
         ({"shown": Shown.MONTH}, 11.0, "November", "11月"),
         ({"shown": Shown.WEEKDAY}, 6.0, "Sunday", "周日"),
@@ -77,13 +79,26 @@ def test_the_leading_feature_points_where_its_group_does():
     assert (reason.feature, reason.direction) == ("three", "raises")
 
 
+def test_what_says_next_to_nothing_is_summed_up_last():
+    cards = [card(name, name) for name in "abcde"]
+    reasons = explain(cards, np.zeros(5), np.array([1.0, 0.004, -0.5, 0.003, -0.009]), FRAUD)
+    assert [(r.feature, r.direction) for r in reasons] == [("a", "raises"), ("c", "lowers"), (None, "lowers")]
+    assert (reasons[-1].code, reasons[-1].contribution) == (REST, pytest.approx(-0.002))
+    assert reasons[-1].text["en"] == "3 minor facts together; this lowers the risk of fraud"
+
+
+def test_one_small_reason_is_told_as_it_is():
+    reasons = explain([card("a", "a"), card("b", "b")], np.zeros(2), np.array([1.0, 0.001]), FRAUD)
+    assert [r.feature for r in reasons] == ["a", "b"]
+
+
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.floats(-10, 10)), min_size=1, max_size=12))
 def test_reasons_add_up_and_are_ranked(parts):
     cards = [card(f"f{index}", group) for index, (group, _) in enumerate(parts)]
     contributions = np.array([value for _, value in parts])
     reasons = explain(cards, np.zeros(len(parts)), contributions, FRAUD)
     assert sum(reason.contribution for reason in reasons) == pytest.approx(contributions.sum(), abs=1e-9)
-    weights = [abs(reason.contribution) for reason in reasons]
+    weights = [abs(reason.contribution) for reason in reasons if reason.code != REST]
     assert weights == sorted(weights, reverse=True)
     assert all((reason.contribution > 0) == (reason.direction == "raises") for reason in reasons)
 

@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 
 from feature_store.views import SERVICES
+from governance.completion import NO_MODEL
 from governance.ledger.errors import CursorInvalid, RecordCorrupt
 from governance.ledger.opened import numbers
 from governance.ledger.store import DecisionLine as StoredLine
@@ -164,7 +165,7 @@ def _check_texts(digest: str | None) -> Mapping[str, Mapping[str, str]]:
 
 
 def _reason_texts() -> Mapping[str, Mapping[str, str]]:
-    texts: dict[str, Mapping[str, str]] = {}
+    texts: dict[str, Mapping[str, str]] = {"NO_MODEL": NO_MODEL}
     for service in SERVICES.values():
         for feature in service.features:
             texts.setdefault(feature.reason, feature.meaning)
