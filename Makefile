@@ -3,8 +3,10 @@
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
-# The newest interpreter that the project supports; PYTHON=... overrides it.
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+# The newest interpreter that the project supports; PYTHON=... overrides it. The distribution's own come first: they are compiled with
+# profile-guided optimisation, which those built from source often are not, and need a fifth to a quarter less time for a decision.
+PYTHON ?= $(shell for p in /usr/bin/python3.13 /usr/bin/python3.12 /usr/bin/python3.11 python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
