@@ -177,6 +177,8 @@ class Order(Strict):
             if line.line_id in seen:
                 raise _misplaced(("lines", index, "line_id"), f"line_id {line.line_id!r} occurs twice")
             seen.add(line.line_id)
+            if line.unit_price.amount < 0:
+                raise _misplaced(("lines", index, "unit_price", "amount"), f"line {line.line_id!r} has a negative price")
             if line.unit_price.currency != self.currency:
                 place = ("lines", index, "unit_price", "currency")
                 raise _misplaced(place, f"line {line.line_id!r} is priced in {line.unit_price.currency}, the order in {self.currency}")

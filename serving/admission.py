@@ -116,8 +116,7 @@ def admit(ask: Ask, force: Force, fingerprint: Callable[[bytes], bytes]) -> Admi
     for decision_type in types:
         policy = force.policy(decision_type)
         if policy is None:
-            known = sorted({*BODIES, *force.models} - {ORDERS})
-            return not_found(f"There is no decision type {ask.type!r}; there are {', '.join(known)}.")
+            return unknown_type(ask.type, force)
         policies[decision_type] = policy
     try:
         body = BODIES.get(ask.type, CustomBody).model_validate(ask.body, context=FROM_WIRE)
@@ -134,6 +133,12 @@ def admit(ask: Ask, force: Force, fingerprint: Callable[[bytes], bytes]) -> Admi
             return invalid([fault(loc, "contains a NUL character, which no database keeps")])
     deadline = None if body.deadline_ms is None else ask.started + body.deadline_ms / 1000
     return Admitted(ask, types, body, text, fingerprint(ask.type.encode() + b"\n" + text), policies, fallbacks, deadline)
+
+
+def unknown_type(decision_type: str, force: Force) -> Problem:
+    """404 for a decision type that nothing decides, with those that there are."""
+    known = sorted({*BODIES, *force.models} - {ORDERS})
+    return not_found(f"There is no decision type {decision_type!r}; there are {', '.join(known)}.")
 
 
 def refuse_key(key: str | None) -> Problem | None:

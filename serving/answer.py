@@ -156,9 +156,7 @@ class Answerer:
         outcomes = await make_decisions(admitted, force, self._edges.read, timing.started_at)
         if isinstance(outcomes, Problem):
             return refuse(outcomes)
-        answers = {
-            name: to_bytes(answer_json(one.decision, None, timing.elapsed_ms(), recorded=False)) for name, one in outcomes.made.items()
-        }
+        answers = {name: to_bytes(answer_json(one, None, timing.elapsed_ms(), recorded=False)) for name, one in outcomes.made.items()}
         if admitted.ask.type != ORDERS:
             return Reply(200, next(iter(answers.values())))
         return Reply(200, to_bytes(order_json(admitted, outcomes, answers, None)))
@@ -184,7 +182,7 @@ class Answerer:
     def _row(self, context: Context, force: Force, one: Made, key: str) -> DecisionRow:
         admitted, decision = context.admitted, one.decision
         record_id = new_record_id()
-        answer = to_bytes(answer_json(decision, record_id, context.timing.elapsed_ms(), recorded=True))
+        answer = to_bytes(answer_json(one, record_id, context.timing.elapsed_ms(), recorded=True))
         policy = admitted.policies[decision.type]
         draft = draft_decision(context, one, policy=policy, models=force.models, record_id=record_id, answer=answer)
         sealed = seal(draft, self._edges.signer, self._edges.clock())

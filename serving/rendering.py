@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import orjson
 
+from feature_store.network import Network
+from feature_store.snapshot import FeatureSnapshot
 from feature_store.times import format_time
-from governance.decision import Decision, Explanation, Reason
+from governance.decision import Explanation, Reason
 from serving.admission import Admitted
-from serving.knowing import Outcomes
+from serving.knowing import Made, Outcomes
 
 SHOWN_REASONS = 4
 """At most so many reasons in an answer; all of them are in the record."""
@@ -19,8 +21,9 @@ SHOWN_REASONS = 4
 JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 
-def answer_json(decision: Decision, decision_id: str | None, latency_ms: float, *, recorded: bool) -> dict[str, Any]:
+def answer_json(one: Made, decision_id: str | None, latency_ms: float, *, recorded: bool) -> dict[str, Any]:
     """The answer without its receipt: what the record's ``response`` group holds. A dry run has no id, and no links."""
+    decision = one.decision
     confidence, model, policy, snapshot, review = decision.confidence, decision.model, decision.policy, decision.snapshot, decision.review
     answer: dict[str, Any] = {
         "decision_id": decision_id,
@@ -37,7 +40,9 @@ def answer_json(decision: Decision, decision_id: str | None, latency_ms: float, 
         "reasons": [reason_json(reason) for reason in decision.reasons[:SHOWN_REASONS]],
         "model": model,
         "policy": policy,
-        "snapshot": None if snapshot is None else {"digest": snapshot.digest, "oldest_feature_age_s": snapshot.oldest_age_s},
+        "snapshot": None
+        if snapshot is None
+        else {"digest": snapshot.digest, "oldest_feature_age_s": _oldest_age_s(snapshot, one.inputs.network)},
         "review": None
         if review is None
         else {"queue": review.queue, "due_at": format_time(review.due_at), "expires_to": review.expires_to},
@@ -45,6 +50,13 @@ def answer_json(decision: Decision, decision_id: str | None, latency_ms: float, 
     answer.update(decision.details)
     answer["links"] = {} if decision_id is None else _links(decision_id)
     return answer
+
+
+def _oldest_age_s(snapshot: FeatureSnapshot, network: Network | None) -> float | None:
+    """Seconds since the oldest stored fact, or since the oldest one that the request told instead of the store."""
+    supplied = [network.ages[part] for part in network.supplied if part in network.ages] if network is not None and network.supplied else []
+    stored = snapshot.oldest_age_s
+    return max([*supplied, stored] if stored is not None else supplied, default=None)
 
 
 def order_json(admitted: Admitted, outcomes: Outcomes, answers: Mapping[str, bytes], decision_id: str | None) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from governance.access import AccessUnavailable, Action, Principal
-from serving.admission import ORDERS, Ask, parse_body
+from serving.admission import ORDERS, Ask, parse_body, unknown_type
 from serving.answer import Answerer, Reply, refuse
 from serving.api.schemas import MAX_BATCH
 from serving.api.wire import Receive, Scope, Send, bearer, header, read_body, send_reply, serve_lifespan
@@ -164,6 +164,8 @@ class DecisionsApp:
         refusal = _refuse_role(call, Action.DECIDE)
         if refusal is not None:
             return refusal
+        if (force := self._force()).policy(decision_type) is None:
+            return refuse(unknown_type(decision_type, force))
         body = await self._json(call, MAX_BATCH_BODY)
         items = body if isinstance(body, Problem) else _batch_items(body)
         if isinstance(items, Problem):

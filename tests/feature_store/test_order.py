@@ -47,6 +47,11 @@ def test_times_and_versions_are_taken_as_they_are_documented(change: dict[str, A
         Order.model_validate({**ORDER, **change})
 
 
+def test_a_price_is_not_negative() -> None:
+    with pytest.raises(ValidationError, match="negative price"):
+        Order.model_validate({**ORDER, "lines": [{**LINE, "unit_price": {"amount": "-0.01", "currency": "CNY"}}]})
+
+
 def test_what_is_documented_is_taken() -> None:
     order = Order.model_validate(ORDER)
     assert (order.order_version, order.total_micros) == (1, 259_980_000)

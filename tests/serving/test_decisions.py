@@ -253,6 +253,17 @@ def test_a_batch_that_is_none_is_refused_whole(service: Any, batch: Any) -> None
     assert service.call("POST", "/v1/decisions/fraud/batch", json=batch).status == 422
 
 
+def test_a_batch_of_a_type_that_nobody_decides_is_not_found(service: Any, body: Any) -> None:
+    answer = service.call("POST", "/v1/decisions/no-such-type/batch", json={"items": [body()]})
+    assert (answer.status, "fraud" in answer.json["detail"]) == (404, True)
+
+
+def test_the_age_of_stock_that_the_request_tells_is_reported(service: Any, body: Any) -> None:
+    told = [{**stock, "as_of": "2020-01-01T00:00:00.000Z"} for stock in SPLIT_PARTS["stock"]]
+    answer = service.decide("split-order", {**body(), **SPLIT_PARTS, "stock": told}).json
+    assert answer["snapshot"]["oldest_feature_age_s"] > 5 * 365 * 24 * 3600
+
+
 def test_an_oms_sees_its_own_decisions_only_and_not_the_record(service: Any, body: Any) -> None:
     from governance.access import create_key
 
