@@ -32,11 +32,14 @@ class EventType(StrEnum):
     CANCELLED = "cancelled"
     CHARGEBACK = "chargeback"
     SKU_LISTED = "sku_listed"
+    PRICE_CHANGED = "price_changed"
     SUPPLIER_STATUS = "supplier_status"
     STOCK_LEVEL = "stock_level"
     NODE_STATUS = "node_status"
+    NODE_OUTAGE = "node_outage"
     LANE_RATE = "lane_rate"
     WEATHER = "weather"
+    PORT_CONGESTION = "port_congestion"
     CUSTOMS_RULE = "customs_rule"
 
 
@@ -68,10 +71,10 @@ _T, _N, _B, _AT, _TS = Kind.TEXT, Kind.NUMBER, Kind.BOOL, Kind.TIME, Kind.TEXTS
 _PARTIES = {"device_id": _T, "address_id": _T, "payment_token": _T, "ip": _T, "region": _T, "channel": _T}
 
 VOCABULARY: dict[EventType, dict[str, Field]] = {
-    EventType.CUSTOMER_REGISTERED: _fields({"customer_id": _T}, {"segment": _T, "region": _T, "address_id": _T}),
+    EventType.CUSTOMER_REGISTERED: _fields({"customer_id": _T}, {"segment": _T, "region": _T, "address_id": _T, "street": _T}),
     EventType.ORDER_PLACED: _fields(
         {"order_id": _T, "customer_id": _T, "amount": _N},
-        {**_PARTIES, "qty": _N, "skus": _TS, "supplier_ids": _TS, "tags": _TS, "promised_by": _AT},
+        {**_PARTIES, "qty": _N, "skus": _TS, "supplier_ids": _TS, "tags": _TS, "promised_by": _AT, "billed_elsewhere": _B},
     ),
     EventType.PAYMENT_AUTHORISED: _fields({"payment_token": _T}, {**_PARTIES, "order_id": _T, "customer_id": _T, "amount": _N}),
     EventType.PAYMENT_DECLINED: _fields({"payment_token": _T}, {**_PARTIES, "order_id": _T, "customer_id": _T, "amount": _N}),
@@ -87,8 +90,9 @@ VOCABULARY: dict[EventType, dict[str, Field]] = {
     EventType.CANCELLED: _fields({"order_id": _T, "customer_id": _T}, {"skus": _TS, "supplier_ids": _TS, "node_id": _T, "region": _T, "reason": _T}),
     EventType.CHARGEBACK: _fields({"order_id": _T, "customer_id": _T}, {**_PARTIES, "amount": _N, "skus": _TS}),
     EventType.SKU_LISTED: _fields(
-        {"sku": _T}, {"category": _T, "supplier_id": _T, "price": _N, "presale": _B, "temp_class": _T, "weight_g": _N, "volume_cm3": _N, "launch_at": _AT}
+        {"sku": _T}, {"category": _T, "supplier_id": _T, "price": _N, "presale": _B, "temp_class": _T, "weight_g": _N, "volume_cm3": _N, "launch_at": _AT, "lead_days": _N}
     ),
+    EventType.PRICE_CHANGED: _fields({"sku": _T, "price": _N}),
     EventType.SUPPLIER_STATUS: _fields({"supplier_id": _T}, {"open_orders": _N, "capacity": _N, "delay_days": _N}),
     EventType.STOCK_LEVEL: _fields({"node_id": _T, "sku": _T, "available": _N}, {"safety": _N}),
     EventType.NODE_STATUS: _fields(
@@ -98,14 +102,17 @@ VOCABULARY: dict[EventType, dict[str, Field]] = {
             "cutoff_hour": _N, "processing_h": _N, "processing_cost": _N, "temp_classes": _TS,
         },
     ),
+    EventType.NODE_OUTAGE: _fields({"node_id": _T, "severity": _N}, {"kind": _T, "valid_to": _AT}),
     EventType.LANE_RATE: _fields(
         {"node_id": _T, "region": _T, "service": _T},
         {"carrier": _T, "fixed": _N, "per_kg": _N, "transit_days": _N, "co2e_g_per_kg": _N},
     ),
     EventType.WEATHER: _fields({"region": _T, "severity": _N}, {"kind": _T, "valid_to": _AT}),
-    EventType.CUSTOMS_RULE: _fields({"region": _T, "strictness": _N}, {"rule": _T}),
+    EventType.PORT_CONGESTION: _fields({"region": _T, "severity": _N}, {"port": _T, "wait_days": _N, "valid_to": _AT}),
+    EventType.CUSTOMS_RULE: _fields({"region": _T, "strictness": _N}, {"rule": _T, "clearance_h": _N}),
 }  # fmt: skip
-"""For each type its own fields. Money is a number in CNY; ``late`` means after the due or promised time."""
+"""For each type its own fields. Money is a number in CNY; ``late`` means after the due or promised time; ``lead_days`` is how long goods
+that are sold in advance take to be there."""
 
 _COMMON = {"event_id", "type", "event_time", "known_at", "valid_from"}
 

@@ -105,6 +105,7 @@ class Place(Strict):
     region: Identifier
     city: Text | None = None
     postcode: Text | None = None
+    street: Text | None = None
     lat: Annotated[float, Field(ge=-90, le=90)] | None = None
     lon: Annotated[float, Field(ge=-180, le=180)] | None = None
 
@@ -113,6 +114,7 @@ class BillTo(Strict):
     """Who pays: a different address is a fact worth knowing."""
 
     address_id: Identifier | None = None
+    street: Text | None = None
 
 
 class Device(Strict):
