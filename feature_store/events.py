@@ -1,120 +1,43 @@
-"""The closed vocabulary of business events: what can have happened, and which fields say so.
+"""Business events: facts with two clocks, as they are read from the wire and written to it.
 
-An event is a fact with two clocks: ``event_time`` (when it happened) and ``known_at`` (when we learned it). A label, a late
-report or a correction is an event whose ``known_at`` is later. A forecast carries ``valid_from``.
+``event_time`` says when something happened, ``known_at`` when we learned it. A label, a late report or a correction is an event whose
+``known_at`` is later. A forecast carries ``valid_from``.
 
-On the wire an event is one flat JSON object: the fields of :class:`Event` beside those that :data:`VOCABULARY` lists for its type.
+On the wire an event is one flat JSON object: the fields of :class:`Event` beside those that :data:`VOCABULARY` lists for its type, and
+``attributes`` for whatever else a sender wants kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-from feature_store.times import MINUTE, Millis, TimeUnreadable, format_time, now, parse_time
+import orjson
 
-FUTURE_SKEW: Millis = 5 * MINUTE
-"""How far ahead of our clock an ``event_time`` may lie."""
+from feature_store.times import SECOND, Millis, TimeUnreadable, format_time, now, parse_time
+from feature_store.vocabulary import MEANINGS, VOCABULARY, EventType, Field, Kind
 
+__all__ = [
+    "ATTRIBUTES", "FUTURE_SKEW", "VOCABULARY", "Event", "EventRefused", "EventType", "Field", "Kind", "event_to_json", "parse_event",
+]  # fmt: skip
 
-class EventType(StrEnum):
-    """Every kind of business event that is understood."""
+FUTURE_SKEW: Final[Millis] = 60 * SECOND
+"""How far ahead of our clock an ``event_time`` may lie, where no setting says otherwise: two machines' clocks differ."""
 
-    CUSTOMER_REGISTERED = "customer_registered"
-    ORDER_PLACED = "order_placed"
-    PAYMENT_AUTHORISED = "payment_authorised"
-    PAYMENT_DECLINED = "payment_declined"
-    SHIPPED = "shipped"
-    DELIVERED = "delivered"
-    RETURNED = "returned"
-    CANCELLED = "cancelled"
-    CHARGEBACK = "chargeback"
-    SKU_LISTED = "sku_listed"
-    PRICE_CHANGED = "price_changed"
-    SUPPLIER_STATUS = "supplier_status"
-    STOCK_LEVEL = "stock_level"
-    NODE_STATUS = "node_status"
-    NODE_OUTAGE = "node_outage"
-    LANE_RATE = "lane_rate"
-    WEATHER = "weather"
-    PORT_CONGESTION = "port_congestion"
-    CUSTOMS_RULE = "customs_rule"
+CURRENCY: Final = "CNY"
+"""The currency that every amount in an event is in; features add amounts up, so there can be one only."""
 
+ATTRIBUTES: Final = "attributes"
+"""The field for a sender's own fields: kept with the event, seen by no feature."""
 
-class Kind(StrEnum):
-    """What a field of an event may hold."""
-
-    TEXT = "text"
-    NUMBER = "number"
-    BOOL = "bool"
-    TIME = "time"
-    TEXTS = "texts"
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field of an event type."""
-
-    kind: Kind
-    required: bool = False
-
-
-def _fields(required: Mapping[str, Kind], optional: Mapping[str, Kind] | None = None) -> dict[str, Field]:
-    fields = {name: Field(kind, required=True) for name, kind in required.items()}
-    fields.update({name: Field(kind) for name, kind in (optional or {}).items()})
-    return fields
-
-
-_T, _N, _B, _AT, _TS = Kind.TEXT, Kind.NUMBER, Kind.BOOL, Kind.TIME, Kind.TEXTS
-_PARTIES = {"device_id": _T, "address_id": _T, "payment_token": _T, "ip": _T, "region": _T, "channel": _T}
-
-VOCABULARY: dict[EventType, dict[str, Field]] = {
-    EventType.CUSTOMER_REGISTERED: _fields({"customer_id": _T}, {"segment": _T, "region": _T, "address_id": _T, "street": _T}),
-    EventType.ORDER_PLACED: _fields(
-        {"order_id": _T, "customer_id": _T, "amount": _N},
-        {**_PARTIES, "qty": _N, "skus": _TS, "supplier_ids": _TS, "tags": _TS, "promised_by": _AT, "billed_elsewhere": _B},
-    ),
-    EventType.PAYMENT_AUTHORISED: _fields({"payment_token": _T}, {**_PARTIES, "order_id": _T, "customer_id": _T, "amount": _N}),
-    EventType.PAYMENT_DECLINED: _fields({"payment_token": _T}, {**_PARTIES, "order_id": _T, "customer_id": _T, "amount": _N}),
-    EventType.SHIPPED: _fields(
-        {"order_id": _T, "node_id": _T},
-        {"customer_id": _T, "shipment_id": _T, "region": _T, "service": _T, "skus": _TS, "supplier_ids": _TS, "due_at": _AT, "late": _B, "delay_h": _N},
-    ),
-    EventType.DELIVERED: _fields(
-        {"order_id": _T, "node_id": _T, "region": _T},
-        {"customer_id": _T, "shipment_id": _T, "service": _T, "skus": _TS, "supplier_ids": _TS, "promised_by": _AT, "late": _B, "delay_h": _N, "transit_h": _N},
-    ),
-    EventType.RETURNED: _fields({"order_id": _T, "customer_id": _T}, {"skus": _TS, "amount": _N, "reason": _T}),
-    EventType.CANCELLED: _fields({"order_id": _T, "customer_id": _T}, {"skus": _TS, "supplier_ids": _TS, "node_id": _T, "region": _T, "reason": _T}),
-    EventType.CHARGEBACK: _fields({"order_id": _T, "customer_id": _T}, {**_PARTIES, "amount": _N, "skus": _TS}),
-    EventType.SKU_LISTED: _fields(
-        {"sku": _T}, {"category": _T, "supplier_id": _T, "price": _N, "presale": _B, "temp_class": _T, "weight_g": _N, "volume_cm3": _N, "launch_at": _AT, "lead_days": _N}
-    ),
-    EventType.PRICE_CHANGED: _fields({"sku": _T, "price": _N}),
-    EventType.SUPPLIER_STATUS: _fields({"supplier_id": _T}, {"open_orders": _N, "capacity": _N, "delay_days": _N}),
-    EventType.STOCK_LEVEL: _fields({"node_id": _T, "sku": _T, "available": _N}, {"safety": _N}),
-    EventType.NODE_STATUS: _fields(
-        {"node_id": _T},
-        {
-            "region": _T, "lat": _N, "lon": _N, "status": _T, "capacity": _N, "capacity_left": _N, "backlog": _N, "staffing": _N,
-            "cutoff_hour": _N, "processing_h": _N, "processing_cost": _N, "temp_classes": _TS,
-        },
-    ),
-    EventType.NODE_OUTAGE: _fields({"node_id": _T, "severity": _N}, {"kind": _T, "valid_to": _AT}),
-    EventType.LANE_RATE: _fields(
-        {"node_id": _T, "region": _T, "service": _T},
-        {"carrier": _T, "fixed": _N, "per_kg": _N, "transit_days": _N, "co2e_g_per_kg": _N},
-    ),
-    EventType.WEATHER: _fields({"region": _T, "severity": _N}, {"kind": _T, "valid_to": _AT}),
-    EventType.PORT_CONGESTION: _fields({"region": _T, "severity": _N}, {"port": _T, "wait_days": _N, "valid_to": _AT}),
-    EventType.CUSTOMS_RULE: _fields({"region": _T, "strictness": _N}, {"rule": _T, "clearance_h": _N}),
-}  # fmt: skip
-"""For each type its own fields. Money is a number in CNY; ``late`` means after the due or promised time; ``lead_days`` is how long goods
-that are sold in advance take to be there."""
-
-_COMMON = {"event_id", "type", "event_time", "known_at", "valid_from"}
+LONGEST_TEXT: Final = 255
+MOST_TEXTS: Final = 1_000
+LARGEST_ATTRIBUTES: Final = 8_192
+_LARGEST = 1e15
+_COMMON: Final = frozenset({"event_id", "type", "event_time", "known_at", "valid_from"})
+_AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,82 +61,173 @@ class Event:
 
 
 class EventRefused(ValueError):
-    """One event that cannot be taken; the message names the field and what to do."""
+    """One event that cannot be taken.
+
+    Attributes:
+        name: the field that is wrong; empty for the event as a whole.
+        msg: what is wrong with it and what to do.
+    """
+
+    def __init__(self, name: str, msg: str) -> None:
+        super().__init__(f"{name}: {msg}" if name else msg)
+        self.name = name
+        self.msg = msg
 
 
-def _value(name: str, kind: Kind, value: object) -> object:
-    ok: bool
-    match kind:
-        case Kind.TEXT:
-            ok = isinstance(value, str) and bool(value)
-        case Kind.NUMBER:
-            ok = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
-        case Kind.BOOL:
-            ok = isinstance(value, bool)
-        case Kind.TEXTS:
-            ok = isinstance(value, list) and all(isinstance(item, str) and item for item in value)
-        case Kind.TIME:
-            return _moment(name, value)
-    if not ok:
-        raise EventRefused(f"{name}: {value!r} is not a {kind.value}")
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _moment(name: str, value: object) -> Millis:
-    if not isinstance(value, str):
-        raise EventRefused(f"{name}: {value!r} is not an RFC 3339 time")
-    try:
-        return parse_time(value)
-    except TimeUnreadable as error:
-        raise EventRefused(f"{name}: {error}") from error
-
-
-def _clocks(raw: Mapping[str, Any], clock: Millis) -> tuple[Millis, Millis, Millis | None]:
-    """``event_time``, ``known_at`` and ``valid_from``; only the last may lie ahead."""
-    event_time = _moment("event_time", raw.get("event_time"))
-    if event_time > clock + FUTURE_SKEW:
-        raise EventRefused(f"event_time: {raw['event_time']} lies in the future; a forecast says so in valid_from")
-    known_at = _moment("known_at", raw["known_at"]) if raw.get("known_at") is not None else clock
-    if known_at > clock + FUTURE_SKEW:
-        raise EventRefused(f"known_at: {raw['known_at']} lies in the future; send the event when it is known, or leave the field out")
-    return event_time, known_at, _moment("valid_from", raw["valid_from"]) if raw.get("valid_from") is not None else None
-
-
-def parse_event(raw: object, received_at: Millis | None = None) -> Event:
+def parse_event(raw: object, received_at: Millis | None = None, *, live: bool = False, skew: Millis = FUTURE_SKEW) -> Event:
     """Read one flat JSON object as an event.
 
     Args:
         raw: the decoded JSON.
-        received_at: our clock; ``known_at`` defaults to it, and neither it nor ``event_time`` may lie ahead of it by more than
-            :data:`FUTURE_SKEW`.
+        received_at: our clock; ``known_at`` defaults to it.
+        live: whether it is told as it happens: then it is known from now on, whatever the sender says.
+        skew: how far ``event_time`` and ``known_at`` may lie ahead of our clock.
 
     Raises:
-        EventRefused: unknown type or field, missing key, a value of the wrong kind, an ``event_time`` or ``known_at`` in the future.
+        EventRefused: unknown type or field, missing key, a value of the wrong kind, a clock that cannot be.
     """
     if not isinstance(raw, dict):
-        raise EventRefused("an event is a JSON object")
+        raise EventRefused("", "an event is a JSON object")
     clock = now() if received_at is None else received_at
     event_id = raw.get("event_id")
-    if not isinstance(event_id, str) or not 0 < len(event_id) <= 255:
-        raise EventRefused("event_id: a text of 1 to 255 characters is required")
-    try:
-        event_type = EventType(raw.get("type", ""))
-    except ValueError as error:
-        raise EventRefused(f"type: {raw.get('type')!r} is not one of {', '.join(EventType)}") from error
-    event_time, known_at, valid_from = _clocks(raw, clock)
-    vocabulary = VOCABULARY[event_type]
+    if not isinstance(event_id, str) or not 0 < len(event_id) <= LONGEST_TEXT or "\0" in event_id:
+        raise EventRefused("event_id", f"a text of 1 to {LONGEST_TEXT} characters is required, the same on every retry")
+    event_type = _type(raw.get("type"))
+    event_time = _event_time(raw.get("event_time"), clock + skew)
+    known_at = _known_at(raw.get("known_at"), event_time, clock, live=live, skew=skew)
+    data = _data(raw, event_type)
+    valid_from = _validity(raw.get("valid_from"), data.get("valid_to"), event_type, event_time)
+    return Event(event_id, event_type, event_time, known_at, data, valid_from)
+
+
+def _type(told: object) -> EventType:
+    found = _TYPES.get(told) if isinstance(told, str) else None
+    if found is None:
+        raise EventRefused("type", f"{_short(told)} is not one of {', '.join(EventType)}" if told is not None else "required")
+    return found
+
+
+def _event_time(told: object, latest: Millis) -> Millis:
+    if told is None:
+        raise EventRefused("event_time", "required: when it happened")
+    event_time = _moment("event_time", told)
+    if event_time > latest:
+        raise EventRefused("event_time", f"{told} lies in the future; what is going to be is told by a forecast, in valid_from")
+    return event_time
+
+
+def _known_at(told: object, event_time: Millis, clock: Millis, *, live: bool, skew: Millis) -> Millis:
+    if told is None:
+        return clock
+    if live:
+        raise EventRefused(
+            "known_at", "is ours to say: when the event arrives. History with its own known_at is loaded by 'ordinance events load'"
+        )
+    known_at = _moment("known_at", told)
+    if known_at > clock + skew:
+        raise EventRefused("known_at", f"{told} lies in the future; tell the event when it is known")
+    if known_at < event_time - skew:
+        raise EventRefused("known_at", f"{told} lies before event_time: nothing is known before it happens")
+    return known_at
+
+
+def _data(raw: Mapping[str, Any], event_type: EventType) -> dict[str, Any]:
+    fields = VOCABULARY[event_type]
     data = {}
     for name, value in raw.items():
-        if name in _COMMON:
+        if name in _COMMON or value is None:
             continue
-        if name not in vocabulary:
-            raise EventRefused(f"{name}: unknown field of {event_type.value}; known are {', '.join(sorted(vocabulary))}")
-        if value is not None:
-            data[name] = _value(name, vocabulary[name].kind, value)
-    for name, spec in vocabulary.items():
-        if spec.required and name not in data:
-            raise EventRefused(f"{name}: required for {event_type.value}")
-    return Event(event_id, event_type, event_time, known_at, data, valid_from)
+        known = fields.get(name)
+        if known is not None:
+            data[name] = _money(name, value) if known.money else _READ[known.kind](name, value)
+        elif name == ATTRIBUTES:
+            data[name] = _attributes(value)
+        else:
+            raise EventRefused(
+                _short(name, 64),
+                f"unknown field of {event_type.value}; known are {', '.join(sorted(fields))}; a sender's own go into {ATTRIBUTES}",
+            )
+    for name in _REQUIRED[event_type]:
+        if name not in data:
+            raise EventRefused(name, f"required for {event_type.value}")
+    return data
+
+
+def _validity(told: object, valid_to: Millis | None, event_type: EventType, event_time: Millis) -> Millis | None:
+    """``valid_from`` of a forecast; anything else holds from when it happened."""
+    valid_from = None if told is None else _moment("valid_from", told)
+    if valid_from is not None and not MEANINGS[event_type].forecast:
+        raise EventRefused("valid_from", f"{event_type.value} is no forecast: it holds from its event_time on")
+    if valid_to is not None and valid_to <= (event_time if valid_from is None else valid_from):
+        raise EventRefused("valid_to", "lies not after the time from which the forecast holds")
+    return valid_from
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TEXT or "\0" in value:
+        raise EventRefused(name, f"{_short(value)} is not a text of 1 to {LONGEST_TEXT} characters")
+    return value
+
+
+def _number(name: str, value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < _LARGEST:
+        raise EventRefused(name, f"{_short(value)} is not a number")
+    return value
+
+
+def _money(name: str, value: object) -> float:
+    """An amount: ``{"amount": "129.99", "currency": "CNY"}``, or the number alone."""
+    if isinstance(value, dict):
+        if set(value) != {"amount", "currency"}:
+            raise EventRefused(name, 'money has an amount and a currency: {"amount": "129.99", "currency": "CNY"}')
+        if value["currency"] != CURRENCY:
+            raise EventRefused(name, f"is in {_short(value['currency'])}; events tell amounts in {CURRENCY}")
+        value = value["amount"]
+    if isinstance(value, str) and _AMOUNT.fullmatch(value):
+        return float(value)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < _LARGEST:
+        raise EventRefused(name, f"{_short(value)} is not an amount of at least 0, such as 129.99")
+    return value
+
+
+def _bool(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise EventRefused(name, f"{_short(value)} is neither true nor false")
+    return value
+
+
+def _texts(name: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or len(value) > MOST_TEXTS:
+        raise EventRefused(name, f"{_short(value)} is not a list of at most {MOST_TEXTS:,} texts")
+    return tuple([_text(name, item) for item in value])
+
+
+def _moment(name: str, value: object) -> Millis:
+    if not isinstance(value, str):
+        raise EventRefused(name, f"{_short(value)} is not an RFC 3339 time such as 2026-11-11T00:00:03.120Z")
+    try:
+        return parse_time(value)
+    except (TimeUnreadable, OverflowError) as error:
+        raise EventRefused(name, _short(str(error), 160)) from error
+
+
+def _attributes(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict) or len(orjson.dumps(value)) > LARGEST_ATTRIBUTES:
+        raise EventRefused(ATTRIBUTES, f"a JSON object of at most {LARGEST_ATTRIBUTES:,} bytes")
+    return value
+
+
+def _short(value: object, longest: int = 64) -> str:
+    """What was told, cut down to what can be shown."""
+    told = value if isinstance(value, str) and longest > 64 else repr(value)
+    return told if len(told) <= longest else f"{told[:longest]}…"
+
+
+_TYPES: Final[Mapping[str, EventType]] = {kind.value: kind for kind in EventType}
+_REQUIRED: Final = {kind: tuple(name for name, told in fields.items() if told.required) for kind, fields in VOCABULARY.items()}
+_READ: Final[Mapping[Kind, Callable[[str, object], Any]]] = {
+    Kind.TEXT: _text, Kind.NUMBER: _number, Kind.BOOL: _bool, Kind.TIME: _moment, Kind.TEXTS: _texts,
+}  # fmt: skip
 
 
 def event_to_json(event: Event) -> dict[str, Any]:
@@ -226,8 +240,8 @@ def event_to_json(event: Event) -> dict[str, Any]:
     }
     if event.valid_from is not None:
         flat["valid_from"] = format_time(event.valid_from)
-    vocabulary = VOCABULARY[event.type]
+    fields = VOCABULARY[event.type]
     for name, value in event.data.items():
-        kind = vocabulary[name].kind
+        kind = fields[name].kind if name in fields else None
         flat[name] = format_time(value) if kind is Kind.TIME else list(value) if kind is Kind.TEXTS else value
     return flat

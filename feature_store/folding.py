@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from feature_store.entities import NETWORK_KEY, Entity, EntityKey
-from feature_store.events import Event, EventType
+from feature_store.events import ATTRIBUTES, Event, EventType
 from feature_store.state import EntityState, Item, code
 from feature_store.times import DAY, MINUTE
 
@@ -99,7 +99,7 @@ def _count(
 
 def _facts(entity: Entity, by: str | None, into: str, item: tuple[str, ...] = ()) -> Fold:
     """Enter all fields of the event as facts about the item that the fields ``item`` name."""
-    keys = {by, *item}
+    keys = {by, *item, ATTRIBUTES}
 
     def enter(state: EntityState, event: Event, _ref: int) -> None:
         values = {name: value for name, value in event.data.items() if name not in keys}
@@ -170,6 +170,48 @@ FOLDS: Final[dict[EventType, tuple[Fold, ...]]] = {
     _T.LANE_RATE: (_facts(_E.REGION, "region", "rate", ("node_id", "service")),),
     _T.WEATHER: (_forecast(_E.REGION, "region", "weather", "severity"),),
     _T.CUSTOMS_RULE: (_forecast(_E.REGION, "region", "customs", "strictness"),),
+    _T.PRICE_CHANGED: (_item(_E.SKU, "sku", "prices", "price", keep=16),),
+    _T.NODE_OUTAGE: (_facts(_E.NETWORK, None, "outage", ("node_id",)),),
+    _T.PORT_CONGESTION: (_forecast(_E.REGION, "region", "port", "wait_days"),),
+    _T.CUSTOMER_CHANGED: (
+        _facts(_E.CUSTOMER, "customer_id", "profile"),
+        _item(_E.CUSTOMER, "customer_id", "contact_changes", "contact_changed"),
+    ),
+    _T.LOGIN: tuple(
+        _item(entity, by, "logins", "succeeded") for entity, by in ((_E.CUSTOMER, "customer_id"), (_E.DEVICE, "device_id"), (_E.IP, "ip"))
+    ),
+    _T.DEVICE_CHECKED: (_facts(_E.DEVICE, "device_id", "check"),),
+    _T.ADDRESS_CHECKED: (_facts(_E.ADDRESS, "address_id", "check"),),
+    _T.PAID: (_item(_E.CUSTOMER, "customer_id", "paid", "amount"), _item(_E.PAYMENT, "payment_token", "paid", "amount")),
+    _T.REFUNDED: (_item(_E.CUSTOMER, "customer_id", "refunds", "amount"), _item(_E.PAYMENT, "payment_token", "refunds", "amount")),
+    _T.CHARGEBACK_REVERSED: tuple(_item(entity, by, "chargebacks_reversed", "customer_id") for entity, by in _PARTIES),
+    _T.ORDER_CHANGED: (
+        _item(_E.CUSTOMER, "customer_id", "order_changes"),
+        _item(_E.ADDRESS, "address_id", "customers", "customer_id"),
+    ),
+    _T.DELIVERY_FAILED: (
+        _item(_E.CUSTOMER, "customer_id", "failed_deliveries"),
+        _item(_E.ADDRESS, "address_id", "failed_deliveries"),
+        _count(_E.REGION, "region", "failed_deliveries"),
+    ),
+    _T.RETURN_REQUESTED: (
+        _item(_E.CUSTOMER, "customer_id", "return_requests"),
+        _count(_E.SKU, "skus", "return_requests", days=SEASON_DAYS),
+    ),
+    _T.RETURN_WITHDRAWN: (
+        _item(_E.CUSTOMER, "customer_id", "returns_withdrawn"),
+        _count(_E.SKU, "skus", "returns_withdrawn", days=SEASON_DAYS),
+    ),
+    _T.STOCK_EXPECTED: (_forecast(_E.SKU, "sku", "expected", "qty"),),
+    _T.STOCK_RESERVED: (_count(_E.SKU, "sku", "reserved", "qty", per=("node_id",), days=10),),
+    _T.STOCK_SETTLED: (_count(_E.SKU, "sku", "settled", "qty", per=("node_id",), days=10),),
+    _T.STOCK_RELEASED: (_count(_E.SKU, "sku", "released", "qty", per=("node_id",), days=10),),
+    _T.SUPPLIER_PLAN: (_forecast(_E.SUPPLIER, "supplier_id", "plan", "capacity"),),
+    _T.STAFFING_PLAN: (_forecast(_E.NODE, "node_id", "staffing_plan", "staffing"),),
+    _T.LANE_STATUS: (_facts(_E.REGION, "region", "lane", ("node_id", "service")),),
+    _T.CARRIER_CUTOFF: (_facts(_E.NETWORK, None, "cutoff", ("node_id", "service")),),
+    _T.LANE_DISRUPTION: (_forecast(_E.REGION, "region", "disruption", "severity"),),
+    _T.HOLIDAY: (_forecast(_E.REGION, "region", "holiday", "name"),),
 }
 """Every effect of every type of event."""
 
