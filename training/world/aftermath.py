@@ -61,6 +61,7 @@ def _paid(row: Row, order: Order, parties: dict[str, Any]) -> Iterator[Event]:
         "skus": tuple(line.sku for line in order.lines),
         "supplier_ids": _suppliers(order.lines),
         "tags": order.tags,
+        "billed_elsewhere": row.mismatch,
         "promised_by": order.promised_by,
     }
     yield Event(f"{order.order_id}:placed", EventType.ORDER_PLACED, at, at + 200 + delay, placed)

@@ -13,6 +13,7 @@ from training.world.network import CITIES, NODES, NetworkDays, carrier
 from training.world.people import SEGMENTS, device_serial
 from training.world.rows import CHANNELS, METHODS, Row
 from training.world.scenes import Scene
+from training.world.streets import next_door, street
 from training.world.values import EXPRESS, REGIONS, SERVICES, Label, SimulatedOrder, SimulatedShipment, public_id, public_ip
 
 CURRENCY = "CNY"
@@ -39,7 +40,7 @@ def _skus(catalogue: Catalogue) -> Iterator[_Sku]:
         flags = {"presale": catalogue.presale[i], "cross_border": catalogue.imported[i], "fresh": kind.chilled, "bulky": kind.bulky}
         yield _Sku(
             sku=sku_id(i),
-            price=Money(amount=Decimal(int(catalogue.price_cents[i])).scaleb(-2), currency=CURRENCY),
+            price=_money(int(catalogue.price_cents[i])),
             weight_g=int(catalogue.weight_g[i]),
             volume_cm3=int(catalogue.volume_cm3[i]),
             category=kind.name,
@@ -50,31 +51,43 @@ def _skus(catalogue: Catalogue) -> Iterator[_Sku]:
         )
 
 
+def _money(cents: int) -> Money:
+    return Money(amount=Decimal(cents).scaleb(-2), currency=CURRENCY)
+
+
 class OrderBuilder:
     """Turns the rows of one day after the other into orders, numbered by time."""
 
     def __init__(self, network: NetworkDays, catalogue: Catalogue) -> None:
         self._lanes = network.lanes
+        self._catalogue = catalogue
         self._skus = tuple(_skus(catalogue))
+        self._prices: list[Money] = []
         self._count = 0
 
     def build(self, day: int, rows: Iterable[Row]) -> Iterator[tuple[Row, SimulatedOrder]]:
         """The orders of ``day``, each with the row that it was made from."""
         epoch = self._lanes.epoch(day)
+        reduced, now = self._catalogue.discount[day] > 0.0, self._catalogue.price_on(day).tolist()
+        self._prices = [_money(now[i]) if less else self._skus[i].price for i, less in enumerate(reduced.tolist())]
         for row in rows:
             self._count += 1
             order = self._order(f"SO-{self._count:07d}", row, day)
             yield row, _simulated(row, order, () if row.cancelled else tuple(_shipments(row, order, epoch)))
 
     def _order(self, order_id: str, row: Row, day: int) -> Order:
-        goods = [(k, self._skus[index]) for k, index in enumerate(row.skus) if index >= 0]
-        tags = dict.fromkeys(tag for _, sku in goods for tag in sku.tags)
-        if any(sku.launch_day == day for _, sku in goods):
+        goods = [(k, self._skus[index], self._prices[index]) for k, index in enumerate(row.skus) if index >= 0]
+        tags = dict.fromkeys(tag for _, sku, _ in goods for tag in sku.tags)
+        if any(sku.launch_day == day for _, sku, _ in goods):
             tags["launch"] = None
         if row.service == EXPRESS:
             tags["express"] = None
         city, address = CITIES[row.city], public_id("AD", row.address)
-        billed = public_id("AD", device_serial(row.account, _BILLING_ADDRESS)) if row.mismatch else address
+        written = street(row.address)
+        billed = BillTo(address_id=address, street=written)
+        if row.mismatch:
+            elsewhere = device_serial(row.account, _BILLING_ADDRESS)
+            billed = BillTo(address_id=public_id("AD", elsewhere), street=next_door(written) if row.near else street(elsewhere))
         return Order(
             order_id=order_id,
             placed_at=row.placed_at,
@@ -89,22 +102,23 @@ class OrderBuilder:
                 country="CN",
                 region=REGIONS[city.region],
                 city=city.name,
+                street=written,
                 lat=round(city.lat + row.offset[0], 4),
                 lon=round(city.lon + row.offset[1], 4),
             ),
-            bill_to=BillTo(address_id=billed),
+            bill_to=billed,
             device=Device(device_id=public_id("D", row.device), ip=public_ip(row.ip)),
             payment=Payment(method=METHODS[row.method], status="authorised", token=public_id("tok", row.account)),
-            lines=tuple(_line(k, sku, row.pieces[k]) for k, sku in goods),
+            lines=tuple(_line(k, sku, price, row.pieces[k]) for k, sku, price in goods),
         )
 
 
-def _line(k: int, sku: _Sku, pieces: int) -> Line:
+def _line(k: int, sku: _Sku, price: Money, pieces: int) -> Line:
     return Line(
         line_id=str(k + 1),
         sku=sku.sku,
         qty=pieces,
-        unit_price=sku.price,
+        unit_price=price,
         weight_g=sku.weight_g,
         volume_cm3=sku.volume_cm3,
         category=sku.category,

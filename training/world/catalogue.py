@@ -48,7 +48,8 @@ class Catalogue:
     """All SKUs as arrays of length 160, the suppliers' reports, the reported stock.
 
     Attributes:
-        price_cents: price in fen.
+        price_cents: list price in fen.
+        discount: share of the list price that is taken off, (days, 160).
         launch_day: the day a limited SKU goes on sale; -1 for all others.
         stocked: which node keeps which SKU, (12, 160).
         supplier_load: open orders as a share of capacity, as last reported, (days, 24).
@@ -61,6 +62,7 @@ class Catalogue:
     category: Ints
     supplier: Ints
     price_cents: Ints
+    discount: Floats
     weight_g: Ints
     volume_cm3: Ints
     presale: Bools
@@ -74,6 +76,11 @@ class Catalogue:
     stock: Ints
     reported: Bools
     safety: Ints
+
+    def price_on(self, day: int) -> Ints:
+        """What each SKU costs on a day, in fen."""
+        reduced = np.round(self.price_cents * (1.0 - self.discount[day]) / 100.0).astype(np.int64) * 100 - 10
+        return np.where(self.discount[day] > 0.0, np.maximum(reduced, 90), self.price_cents)
 
     @property
     def chilled(self) -> Bools:
@@ -138,6 +145,17 @@ def _stock(calendar: Calendar, base: Floats, safety: Floats, delay: Floats, rng:
     return seen, reported
 
 
+def _promotions(calendar: Calendar, launch_day: Ints, rng: np.random.Generator) -> Floats:
+    """Prices fall by 10 to 40 % for a few days, more often around sales; a limited SKU never before its launch."""
+    discount = np.zeros((calendar.days, SKUS))
+    for day in range(calendar.days):
+        chance = 0.012 + 0.03 * (calendar.volume[day] > 1.5)
+        for sku in np.flatnonzero(rng.random(SKUS) < chance):
+            until = day + int(rng.integers(2, 8))
+            discount[max(day, int(launch_day[sku]) + 3) : until, sku] = 0.05 * rng.integers(2, 9)
+    return discount.round(2)
+
+
 def make_catalogue(config: WorldConfig, calendar: Calendar) -> Catalogue:
     """All goods, suppliers and stock of a world."""
     rng = rng_of(config.seed, 3)
@@ -170,7 +188,8 @@ def make_catalogue(config: WorldConfig, calendar: Calendar) -> Catalogue:
     stock, reported = _stock(calendar, base, safety, delay[:, supplier], rng)
     weight = np.array([k.weight_g for k in kinds]) * np.exp(rng.normal(0.0, 0.35, SKUS))
     volume = np.array([k.volume_cm3 for k in kinds]) * np.exp(rng.normal(0.0, 0.35, SKUS))
+    discount = _promotions(calendar, launch_day, rng_of(config.seed, 8))
     return Catalogue(
-        category, supplier, price_cents, np.round(weight).astype(np.int64), np.round(volume).astype(np.int64), presale, imported, popularity,
+        category, supplier, price_cents, discount, np.round(weight).astype(np.int64), np.round(volume).astype(np.int64), presale, imported, popularity,
         launch_day, base > 0, capacity, load, delay, stock, reported, safety.astype(np.int64),
     )  # fmt: skip

@@ -9,8 +9,9 @@ import numpy as np
 from feature_store.times import DAY, HOUR, MINUTE, SECOND
 from training.world.calendar import Calendar
 from training.world.catalogue import Catalogue
-from training.world.people import Author, People, Plan, device_serial, foreign_serial
+from training.world.people import MOBILE_NETWORKS, Author, People, Plan, device_serial, foreign_serial
 from training.world.scenes import (
+    NEAR,
     SIGNALS,
     Scene,
     age_evidence,
@@ -30,8 +31,9 @@ from training.world.values import EXPRESS, STD, Bools, Floats, Ints, pick, sigmo
 
 CHANGED_SHARE = 0.024
 GIFT_SHARE, NEW_PHONE_SHARE, MOBILE_SHARE = 0.05, 0.012, 0.15
-MOBILE_NETWORKS = 400
 MAX_LINES = 4
+PROMOTED_DEMAND = 1.5
+"""A SKU that costs 20 % less is bought 30 % more often."""
 _LINES = np.cumsum([0.62, 0.24, 0.10, 0.04])
 _PIECES = np.cumsum([0.80, 0.13, 0.05, 0.02])
 
@@ -42,6 +44,7 @@ class Drafts:
 
     Attributes:
         placed_at: milliseconds.
+        near: whether a billing address that differs looks like the delivery address.
         declines: declined payments just before the order; ``foreign`` of them with somebody else's card.
         fraud: whether it is one.
         p_fraud: its probability given all that is visible.
@@ -54,6 +57,7 @@ class Drafts:
     address: Ints
     ip: Ints
     mismatch: Bools
+    near: Bools
     service: Ints
     declines: Ints
     foreign: Ints
@@ -124,7 +128,7 @@ class DayDrawer:
 
         return Drafts(
             placed_at=zeros(), account=zeros(), scene=zeros(), device=zeros(), address=zeros(), ip=zeros(), mismatch=np.zeros(n, dtype=np.bool_),
-            service=zeros(), declines=zeros(), foreign=zeros(), skus=np.full((n, MAX_LINES), -1), pieces=np.ones((n, MAX_LINES), dtype=np.int64),
+            near=np.zeros(n, dtype=np.bool_), service=zeros(), declines=zeros(), foreign=zeros(), skus=np.full((n, MAX_LINES), -1), pieces=np.ones((n, MAX_LINES), dtype=np.int64),
             fraud=np.zeros(n, dtype=np.bool_), p_fraud=np.zeros(n),
         )  # fmt: skip
 
@@ -160,11 +164,12 @@ class DayDrawer:
         np.add.at(people.device, account[phone], 1)
         np.add.at(people.address, account[moved], 1)
         foreign = foreign_serial(np.arange(self._serial, self._serial + n, dtype=np.int64))
+        people.network[account[moved]] = foreign[moved]
         gift = (drafts.scene[rows] == Scene.ORDINARY) & (rng.random(n) < GIFT_SHARE)
         mobile = rng.random(n) < MOBILE_SHARE
         drafts.device[rows] = np.where(changed & fraud, foreign, device_serial(account, people.device[account]))
         drafts.address[rows] = np.where((changed & fraud) | gift, foreign, device_serial(account, people.address[account]))
-        home = np.where(changed & fraud, foreign, account + MOBILE_NETWORKS)
+        home = np.where(changed & fraud, foreign, people.network[account])
         drafts.ip[rows] = np.where(mobile, rng.integers(0, MOBILE_NETWORKS, n), home)
         self._serial += n
 
@@ -183,7 +188,7 @@ class DayDrawer:
         drafts.device[rows] = np.where(shared, serial, device_serial(account, people.device[account]))
         ring = author.scene is Scene.SHARED_ADDRESS
         drafts.address[rows] = serial if ring else device_serial(account, people.address[account])
-        drafts.ip[rows] = account + MOBILE_NETWORKS if ring else serial
+        drafts.ip[rows] = people.network[account] if ring else serial
         ages = age_evidence((author.start - MINUTE - people.registered_at[account]) / DAY, signals.age_d)
         said = bernoulli_evidence(shared, signals.same_device)
         known = logit(prior_of(author.scene, float(self._calendar.progress[day])))
@@ -199,13 +204,15 @@ class DayDrawer:
         return said
 
     def _signals(self, rng: np.random.Generator, drafts: Drafts, evidence: Floats) -> None:
-        """Billing address, express and declined payments."""
+        """Billing address and how alike it is, express and declined payments."""
         for scene, signals in SIGNALS.items():
             rows = np.flatnonzero(drafts.scene == scene)
             fraud = drafts.fraud[rows]
             mismatch = rng.random(len(rows)) < pair(signals.mismatch, fraud)
             express = rng.random(len(rows)) < pair(signals.express, fraud)
-            drafts.mismatch[rows], drafts.service[rows] = mismatch, np.where(express, EXPRESS, STD)
+            near = mismatch & (rng.random(len(rows)) < pair(NEAR, fraud))
+            drafts.mismatch[rows], drafts.near[rows], drafts.service[rows] = mismatch, near, np.where(express, EXPRESS, STD)
+            evidence[rows] += np.where(mismatch, bernoulli_evidence(near, NEAR), 0.0)
             evidence[rows] += bernoulli_evidence(mismatch, signals.mismatch) + bernoulli_evidence(express, signals.express)
             if scene is not Scene.CARD_TESTING:
                 drafts.declines[rows], said = draw_declines(rng, fraud)
@@ -215,9 +222,10 @@ class DayDrawer:
         """Lines: the first SKU by taste, further ones by popularity; a launch order is about its SKU."""
         goods, n = self._catalogue, drafts.count
         weights = np.where((goods.launch_day < 0) | (goods.launch_day < day), goods.popularity, 0.0)
+        weights = weights * (1.0 + PROMOTED_DEMAND * goods.discount[day])
         if self._calendar.rush[day]:
             weights = weights * np.where(goods.presale, 2.0, 1.0)
-        lured, said = taste_evidence(weights, goods.price_cents / 100.0)
+        lured, said = taste_evidence(weights, goods.price_on(day) / 100.0)
         first = np.where(drafts.fraud, pick(rng, np.cumsum(lured), n), pick(rng, np.cumsum(weights), n))
         launch = drafts.scene == Scene.LAUNCH
         evidence += np.where(launch, 0.0, said[first])

@@ -1,8 +1,9 @@
-"""Events about the world itself: what is listed, contracted, forecast, staffed and in stock; and who registers."""
+"""Events about the world itself: what is listed, priced, contracted, forecast, staffed, broken and in stock; and who registers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +17,15 @@ from training.world.network import (
     CUSTOMS_BEFORE,
     CUSTOMS_NOTICE_DAYS,
     NODES,
+    PORTS,
     STATUS,
+    WORKS,
     NetworkDays,
     carrier,
 )
 from training.world.people import SEGMENTS, People, device_serial, foreign_serial
+from training.world.streets import street
+from training.world.travel import PRESALE_LEAD_DAYS, clearance_h
 from training.world.values import REGIONS, SERVICES, public_id
 
 REPORT_BEFORE: Millis = 30 * MINUTE
@@ -43,13 +48,19 @@ def base_events(calendar: Calendar, network: NetworkDays, catalogue: Catalogue) 
             "weight_g": int(catalogue.weight_g[sku]),
             "volume_cm3": int(catalogue.volume_cm3[sku]),
         }
+        if catalogue.presale[sku]:
+            data["lead_days"] = PRESALE_LEAD_DAYS
         if catalogue.launch_day[sku] >= 0:
             data["launch_at"] = calendar.start_of(int(catalogue.launch_day[sku])) + 10 * HOUR
         yield Event(f"listed:{sku_id(sku)}", EventType.SKU_LISTED, at, at + SECOND, data)
     yield from _rates(calendar, network, 0, range(len(REGIONS)))
     for region in REGIONS:
-        data = {"region": region, "strictness": CUSTOMS_BEFORE, "rule": "personal parcels by simplified declaration"}
+        data = _customs(region, CUSTOMS_BEFORE, "personal parcels by simplified declaration")
         yield Event(f"customs:{region}:0", EventType.CUSTOMS_RULE, at, at + MINUTE, data, valid_from=at)
+
+
+def _customs(region: str, strictness: float, rule: str) -> dict[str, Any]:
+    return {"region": region, "strictness": strictness, "rule": rule, "clearance_h": round(clearance_h(strictness), 1)}
 
 
 def daily_events(calendar: Calendar, network: NetworkDays, catalogue: Catalogue, day: int) -> Iterator[Event]:
@@ -58,7 +69,10 @@ def daily_events(calendar: Calendar, network: NetworkDays, catalogue: Catalogue,
         return
     yield from _node_reports(calendar, network, day)
     yield from _stock_reports(calendar, catalogue, day)
+    yield from _outages(calendar, network, day)
     yield from _weather(calendar, network, day)
+    yield from _ports(calendar, network, day)
+    yield from _prices(calendar, catalogue, day)
     if day % SUPPLIER_REPORT_DAYS == 0:
         yield from _supplier_reports(calendar, catalogue, day)
     if day == network.lanes.change_day:
@@ -66,7 +80,7 @@ def daily_events(calendar: Calendar, network: NetworkDays, catalogue: Catalogue,
     if day == network.customs_day - CUSTOMS_NOTICE_DAYS:
         at = calendar.start_of(day) - 8 * HOUR
         for region in REGIONS:
-            data = {"region": region, "strictness": float(network.customs[-1]), "rule": "full declaration, single parcels up to 5,000 CNY"}
+            data = _customs(region, float(network.customs[-1]), "full declaration, single parcels up to 5,000 CNY")
             start = calendar.start_of(network.customs_day)
             yield Event(f"customs:{region}:1", EventType.CUSTOMS_RULE, at, at + HOUR, data, valid_from=start)
 
@@ -74,8 +88,7 @@ def daily_events(calendar: Calendar, network: NetworkDays, catalogue: Catalogue,
 def _node_reports(calendar: Calendar, network: NetworkDays, day: int) -> Iterator[Event]:
     at = calendar.start_of(day) - REPORT_BEFORE
     for n, node in enumerate(NODES):
-        works = (1.0, 0.55, 0.15)[network.status[day, n]]
-        able = node.capacity * float(network.staffing[day, n]) * works
+        able = node.capacity * float(network.staffing[day, n]) * float(WORKS[network.status[day, n]])
         data = {
             "node_id": node.node_id,
             "region": REGIONS[node.region],
@@ -112,6 +125,38 @@ def _weather(calendar: Calendar, network: NetworkDays, day: int) -> Iterator[Eve
     for r, region in enumerate(REGIONS):
         data = {"region": region, "severity": float(network.forecast[day, r]), "valid_to": start + DAY}
         yield Event(f"weather:{region}:{day}", EventType.WEATHER, start - 6 * HOUR, start - 6 * HOUR + 5 * MINUTE, data, valid_from=start)
+
+
+def _outages(calendar: Calendar, network: NetworkDays, day: int) -> Iterator[Event]:
+    """What is broken from ``day`` on, and until when it is said to be repaired."""
+    start = calendar.start_of(day)
+    for number, outage in enumerate(network.outages):
+        if outage.day == day:
+            node, at = NODES[outage.node].node_id, start - REPORT_BEFORE
+            severity = round(1.0 - float(WORKS[outage.status]), 2)
+            data = {"node_id": node, "severity": severity, "kind": outage.kind, "valid_to": start + outage.days * DAY}
+            yield Event(f"outage:{node}:{number}", EventType.NODE_OUTAGE, at, at + REPORT_TAKES, data, valid_from=start)
+
+
+def _ports(calendar: Calendar, network: NetworkDays, day: int) -> Iterator[Event]:
+    """How long ships are expected to wait; nothing is said of a port that is clear."""
+    start = calendar.start_of(day)
+    for p, (port, regions) in enumerate(PORTS):
+        wait = float(network.port[day, p])
+        for r in regions if wait else ():
+            region = REGIONS[r]
+            data = {"region": region, "severity": min(1.0, round(wait / 7.0, 2)), "port": port, "wait_days": wait, "valid_to": start + DAY}
+            yield Event(
+                f"port:{region}:{day}", EventType.PORT_CONGESTION, start - 7 * HOUR, start - 7 * HOUR + 20 * MINUTE, data, valid_from=start
+            )
+
+
+def _prices(calendar: Calendar, catalogue: Catalogue, day: int) -> Iterator[Event]:
+    at, now = calendar.start_of(day) - REPORT_BEFORE, catalogue.price_on(day)
+    before = catalogue.price_on(day - 1) if day else catalogue.price_cents
+    for sku in np.flatnonzero(now != before).tolist():
+        data = {"sku": sku_id(sku), "price": int(now[sku]) / 100}
+        yield Event(f"price:{sku_id(sku)}:{day}", EventType.PRICE_CHANGED, at, at + REPORT_TAKES, data)
 
 
 def _supplier_reports(calendar: Calendar, catalogue: Catalogue, day: int) -> Iterator[Event]:
@@ -155,6 +200,7 @@ def registration(people: People, account: int) -> Event:
         "segment": SEGMENTS[people.segment[account]],
         "region": REGIONS[CITIES[people.city[account]].region],
         "address_id": public_id("AD", address),
+        "street": street(address),
     }
     at = int(people.registered_at[account])
     return Event(f"registered:{data['customer_id']}", EventType.CUSTOMER_REGISTERED, at, at + 2 * SECOND, data)

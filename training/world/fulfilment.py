@@ -24,6 +24,8 @@ from training.world.values import EXPRESS, STD, Bools, Floats, Ints
 
 LATE_RETURNS = 1.6
 """What came late is sent back that much more often."""
+PROMOTED_RETURNS = 1.2
+"""What was bought at a lower price is sent back more often: at 30 % off by a third."""
 MOST_RETURNS = 0.9
 MAX_DELAY: Millis = 10 * DAY
 RETURN_CLOSES: Millis = 18 * DAY
@@ -162,7 +164,7 @@ class Fulfilment:
         spare = goods.stock[day][at, sku] - goods.safety[at, sku] - drafts.pieces
         thin = np.clip(1.0 - spare / 40.0, 0.0, 1.0)
         stock = (np.where(short, 0.30, 0.05 * thin) * there).max(axis=1)
-        value = (goods.price_cents[sku] * drafts.pieces * there).sum(axis=1) / 100.0
+        value = (goods.price_on(day)[sku] * drafts.pieces * there).sum(axis=1) / 100.0
         imported = (goods.imported[sku] & there).any(axis=1)
         customs = np.where(imported, net.customs[day] * np.where(value > CUSTOMS_LIMIT_CNY, 0.30, 0.05), 0.0)
         load, delay = goods.supplier_load[day][goods.supplier[sku]], goods.supplier_delay[day][goods.supplier[sku]]
@@ -172,12 +174,15 @@ class Fulfilment:
         return np.stack([np.full(drafts.count, 0.002), stock, np.minimum(supplier, 0.5), customs, trouble], axis=1)
 
     def _return_chances(self, day: int, drafts: Drafts) -> Floats:
-        """Probability of a return when on time, by hidden habit, (n, 4); fashion comes back ever more often."""
+        """Probability of a return when on time, by hidden habit, (n, 4); fashion comes back ever more often, bargains too."""
         there = drafts.skus >= 0
-        most = np.where(there, self._goods.returns[np.where(there, drafts.skus, 0)], 0.0).max(axis=1)
-        drift = 1.0 + 0.35 * self._calendar.progress[day] * (most > 1.5)
+        sku = np.where(there, drafts.skus, 0)
+        kind = self._goods.returns[sku]
+        drift = 1.0 + 0.35 * self._calendar.progress[day] * (kind > 1.5)
+        bargain = 1.0 + PROMOTED_RETURNS * self._goods.discount[day][sku]
+        most = np.where(there, kind * drift * bargain, 0.0).max(axis=1)
         express = 1.0 + 0.25 * (drafts.service == EXPRESS)
-        return np.asarray(np.minimum(RETURN_HABIT[None, :] * (most * drift * express)[:, None], MOST_RETURNS), dtype=np.float64)
+        return np.asarray(np.minimum(RETURN_HABIT[None, :] * (most * express)[:, None], MOST_RETURNS), dtype=np.float64)
 
 
 def _cancelled(rng: np.random.Generator, chances: Floats, p_cancel: Floats) -> tuple[Bools, Ints]:

@@ -6,6 +6,7 @@ What happens here does not depend on the orders of the stream: they are a small 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from training.world.values import EXPRESS, REGIONS, SERVICES, STD, Floats, Ints,
 
 OPEN, DEGRADED, DOWN = 0, 1, 2
 STATUS: tuple[str, ...] = ("open", "degraded", "down")
+WORKS: Floats = np.array([1.0, 0.55, 0.15])
+"""What a node still does, by its status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,21 @@ CUSTOMS_LIMIT_CNY = 5000.0
 """Above this value a cross-border order is taxed as general trade, and is held up more often."""
 
 
+PORTS: tuple[tuple[str, tuple[int, ...]], ...] = (("Ningbo", (0, 1, 4)), ("Yantian", (2, 3)))
+"""Through which port the imported goods of which regions come."""
+OUTAGE_KINDS: tuple[str, ...] = ("sorter", "conveyor", "power", "warehouse_system")
+
+
+class Outage(NamedTuple):
+    """A failure of a node's equipment: ``days`` days from ``day`` on, with :data:`STATUS` ``status``."""
+
+    day: int
+    days: int
+    node: int
+    status: int
+    kind: str
+
+
 @dataclass(frozen=True, slots=True)
 class Lanes:
     """Node × region × service, as contracted. Arrays are (12, 5, 2).
@@ -128,6 +146,8 @@ class NetworkDays:
         backlog: pieces waiting at the start of the day.
         forecast: severity of the weather, 0 calm to about 1.5, as forecast the evening before.
         customs: strictness of customs, 0 to 1, (days,).
+        port: days that ships wait before the ports, (days, ports).
+        outages: what fails, by day.
         regime: hidden state of the carriers, (days, regions, services).
     """
 
@@ -137,6 +157,8 @@ class NetworkDays:
     forecast: Floats
     customs: Floats
     customs_day: int
+    port: Floats
+    outages: tuple[Outage, ...]
     regime: Ints
     lanes: Lanes
 
@@ -186,19 +208,23 @@ def _planned_staff(calendar: Calendar, rng: np.random.Generator) -> Floats:
     return staffing
 
 
-def _outages(calendar: Calendar, rng: np.random.Generator) -> Ints:
+def _outages(calendar: Calendar, rng: np.random.Generator) -> tuple[Ints, tuple[Outage, ...]]:
+    """Equipment fails; a node works with a part of its capacity, or hardly, until it is repaired."""
+    found: list[Outage] = []
     status = np.zeros((calendar.days, len(NODES)), dtype=np.int64)
     for day in range(calendar.days):
         for n in np.flatnonzero(rng.random(len(NODES)) < 0.011):
             length = 1 + int(rng.geometric(0.4))
-            status[day : day + length, n] = DOWN if rng.random() < 0.25 else DEGRADED
-    return status
+            level = DOWN if rng.random() < 0.25 else DEGRADED
+            status[day : day + length, n] = level
+            found.append(Outage(day, length, int(n), level, OUTAGE_KINDS[(day * 7 + int(n)) % len(OUTAGE_KINDS)]))
+    return status, tuple(found)
 
 
 def _work(calendar: Calendar, planned: Floats, status: Ints, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """What waits at each node at the start of each day, and the staff at work: a backlog brings overtime."""
     capacity = np.array([node.capacity for node in NODES], dtype=np.float64)
-    works = np.array([1.0, 0.55, 0.15])[status]
+    works = WORKS[status]
     backlog, staffing = np.zeros((calendar.days + 1, len(NODES))), np.zeros((calendar.days, len(NODES)))
     tilt = np.zeros(len(NODES))
     for day in range(calendar.days):
@@ -222,6 +248,16 @@ def _weather(config: WorldConfig, calendar: Calendar, rng: np.random.Generator) 
     return np.clip(state + 0.75 * season - 0.25, 0.0, 1.6).round(2)
 
 
+def _ports(calendar: Calendar, rng: np.random.Generator) -> Floats:
+    """Now and then ships wait for days, and it takes weeks until a port is clear again."""
+    wait, queue = np.zeros((calendar.days, len(PORTS))), np.zeros(len(PORTS))
+    for day in range(calendar.days):
+        hit = rng.random(len(PORTS)) < 0.022
+        queue = np.minimum(0.9 * queue + np.where(hit, rng.gamma(3.0, 1.0, len(PORTS)), 0.0), 7.0)
+        wait[day] = np.where(queue > 0.25, queue, 0.0)
+    return wait.round(1)
+
+
 def _regimes(calendar: Calendar, rng: np.random.Generator) -> Ints:
     cumulative = np.cumsum(REGIME_STEP, axis=1)
     state = np.zeros((calendar.days, len(REGIONS), len(SERVICES)), dtype=np.int64)
@@ -236,11 +272,11 @@ def make_network(config: WorldConfig, calendar: Calendar) -> NetworkDays:
     """Everything about nodes, lanes, weather and customs, for all days."""
     rng = rng_of(config.seed, 2)
     planned = _planned_staff(calendar, rng)
-    status = _outages(calendar, rng)
+    status, outages = _outages(calendar, rng)
     backlog, staffing = _work(calendar, planned, status, rng)
     customs_day = int(calendar.days * 0.55)
     customs = np.where(np.arange(calendar.days) < customs_day, CUSTOMS_BEFORE, CUSTOMS_AFTER)
     return NetworkDays(
         staffing, status, backlog, _weather(config, calendar, rng), customs, customs_day,
-        _regimes(calendar, rng), _make_lanes(calendar),
+        _ports(calendar, rng_of(config.seed, 9)), outages, _regimes(calendar, rng), _make_lanes(calendar),
     )  # fmt: skip

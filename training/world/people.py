@@ -20,6 +20,7 @@ RETURN_HABIT: Floats = np.array([0.004, 0.020, 0.09, 0.34])
 """Hidden habits of customers: chance of returning a usual order."""
 RETURN_HABIT_SHARE: Floats = np.array([0.60, 0.27, 0.095, 0.035])
 NEW_SHARE = 0.09
+MOBILE_NETWORKS = 400
 _DEVICES_PER_CUSTOMER = 16
 _FOREIGN = 8_000_000
 
@@ -61,6 +62,7 @@ class People:
         habit: hidden kind of returner.
         belief: log-probability of each kind given the returns that are known so far, (accounts, 4), up to a constant.
         orders: orders placed so far.
+        network: serial of the network at home; who moves gets another.
         group: serial of the author whose address an account was registered with; -1 for none.
     """
 
@@ -74,6 +76,7 @@ class People:
     orders: Ints
     device: Ints
     address: Ints
+    network: Ints
     group: Ints
     group_device: Ints
     by_registration: Ints
@@ -192,6 +195,7 @@ def _make_accounts(rng: np.random.Generator, regulars: int, total: int, register
         orders=np.zeros(total, dtype=np.int64),
         device=np.zeros(total, dtype=np.int64),
         address=np.zeros(total, dtype=np.int64),
+        network=np.arange(total, dtype=np.int64) + MOBILE_NETWORKS,
         group=group,
         group_device=group_device,
         by_registration=np.argsort(registered_at, kind="stable").astype(np.int64),

@@ -45,6 +45,7 @@ class Row(NamedTuple):
     address: int
     ip: int
     mismatch: bool
+    near: bool
     service: int
     declines: int
     foreign: int

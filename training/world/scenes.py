@@ -64,6 +64,8 @@ SIGNALS: dict[Scene, Signals] = {
 
 MAX_ORDERS = 8
 """An author places at most this many orders in one scene."""
+NEAR = (0.20, 0.50)
+"""How often a billing address that differs looks like the delivery address: a neighbour or a typo, or a card whose address is to be matched."""
 PRICE_TASTE = 0.55
 """Dishonest authors choose what resells: a SKU's chance grows with price to this power."""
 NIGHT_HOURS = (1, 2, 3, 4)

@@ -14,7 +14,7 @@ from feature_store.times import DAY, HOUR
 from training.world.calendar import Calendar
 from training.world.catalogue import Catalogue
 from training.world.drafts import Drafts
-from training.world.network import CITIES, CUSTOMS_BEFORE, NODES, REGIME_H, REGIME_REST, REGIME_STEP, NetworkDays
+from training.world.network import CITIES, CUSTOMS_BEFORE, NODES, PORTS, REGIME_H, REGIME_REST, REGIME_STEP, NetworkDays
 from training.world.people import People
 from training.world.values import REGIONS, SERVICES, Bools, Floats, Ints, sigmoid
 
@@ -36,12 +36,19 @@ HOLIDAY_H, HOLIDAY_QUOTED_H = 34.0, 30.0
 CUSTOMS_BASE_H, CUSTOMS_STRICT_H = 14.0, 46.0
 CUSTOMS_LEARN_DAYS = 35.0
 """After a change the promises need this long until they reckon with it."""
+PORT_H = 7.0
+"""A day that ships wait before the port costs imported goods so many hours; promises do not reckon with it."""
 SUPPLIER_DELAY_H, SUPPLIER_LOAD_H, SUPPLIER_RESERVE_H = 16.0, 60.0, 20.0
 
 _POINTS, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 QUADRATURE: Floats = np.asarray(_WEIGHTS / _WEIGHTS.sum(), dtype=np.float64)
 """Weights of the seven forecast errors over which ``p_knowable`` integrates."""
 ERRORS: Floats = np.asarray(_POINTS, dtype=np.float64)
+
+
+def clearance_h(strictness: float) -> float:
+    """Hours that customs need for a parcel."""
+    return CUSTOMS_BASE_H + CUSTOMS_STRICT_H * strictness
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,7 @@ class Travel:
 
     def __init__(self, calendar: Calendar, catalogue: Catalogue, network: NetworkDays, people: People) -> None:
         self._calendar, self._goods, self._network, self._people = calendar, catalogue, network, people
+        self._port = np.array([next(p for p, (_, served) in enumerate(PORTS) if r in served) for r in range(len(REGIONS))])
         self._remote = np.array([city.remote_h for city in CITIES])
         self._cutoff = np.array([node.cutoff_hour for node in NODES])
         self._processing = np.array([node.processing_h for node in NODES])
@@ -104,7 +112,7 @@ class Travel:
     def outlook(self, day: int, drafts: Drafts, parcels: Parcels) -> Outlook:
         """What can be foreseen; the promise is the first ten in the evening after the slowest shipment's quoted time."""
         mean_h, quoted_h = self._node_and_lane(day, drafts, parcels)
-        extra_h, extra_quoted_h, presale = self._goods_hours(day, drafts)
+        extra_h, extra_quoted_h, presale = self._goods_hours(day, drafts, parcels.region)
         order = parcels.order
         mean_h, quoted_h = mean_h + extra_h[order], quoted_h + extra_quoted_h[order]
         slowest = np.maximum.reduceat(quoted_h, parcels.starts)
@@ -141,7 +149,7 @@ class Travel:
         quoted = self._processing[node] + CUTOFF_QUOTED * wait + transit + np.array(BUFFER_H)[service] + closed * HOLIDAY_QUOTED_H
         return mean, quoted
 
-    def _goods_hours(self, day: int, drafts: Drafts) -> tuple[Floats, Floats, Bools]:
+    def _goods_hours(self, day: int, drafts: Drafts, region: Ints) -> tuple[Floats, Floats, Bools]:
         """Hours that the goods bring with them, expected and as promises reckon, and which orders hold a presale SKU, (n,)."""
         goods, net = self._goods, self._network
         there = drafts.skus >= 0
@@ -153,7 +161,8 @@ class Travel:
         lead = PRESALE_LEAD_DAYS * 24.0
         learnt = np.clip((day - net.customs_day) / CUSTOMS_LEARN_DAYS, 0.0, 1.0)
         expected = CUSTOMS_BEFORE + learnt * (net.customs[day] - CUSTOMS_BEFORE)
-        mean = np.where(imported, CUSTOMS_BASE_H + CUSTOMS_STRICT_H * net.customs[day], 0.0) + np.where(bulky, BULKY_H, 0.0)
+        port_h = PORT_H * net.port[day][self._port[region]]
+        mean = np.where(imported, clearance_h(net.customs[day]) + port_h, 0.0) + np.where(bulky, BULKY_H, 0.0)
         mean = mean + np.where(presale, lead + slowest, 0.0)
-        quoted = np.where(imported, CUSTOMS_BASE_H + CUSTOMS_STRICT_H * expected, 0.0) + np.where(presale, lead, 0.0)
+        quoted = np.where(imported, clearance_h(expected), 0.0) + np.where(presale, lead, 0.0)
         return mean, quoted, presale
