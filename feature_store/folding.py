@@ -2,26 +2,54 @@
 
 :data:`FOLDS` is closed: a series, tally or group of facts that is not in it does not exist. What feeds a feature is read from it, so the
 documentation of a feature's source events cannot drift from what is done.
+
+Whatever enters a history enters as whole numbers, so that sums are exact in any order: a number of an event (money, hours) in millionths, a
+flag as 0 or 1, an identifier as its :func:`~feature_store.state.code`; :func:`scale` tells which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Any, Final
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
-from feature_store.entities import NETWORK_KEY, Entity, EntityKey
-from feature_store.events import ATTRIBUTES, Event, EventType
+from feature_store.entities import NETWORK_KEY, Entity, EntityKey, pair_key
+from feature_store.events import ATTRIBUTES, VOCABULARY, Event, EventType, Kind
+from feature_store.order import MICRO
 from feature_store.state import EntityState, Item, code
-from feature_store.times import DAY, MINUTE
+from feature_store.times import DAY, HOUR, MINUTE, Millis
 
 KEEP: Final = 64
 """Items that a series remembers, where nothing else is said."""
 
+KEEP_MANY: Final = 256
+"""Items of a series that windows of a month look at."""
+
 KEEP_DAYS: Final = 32
 """Days that a daily tally remembers, where nothing else is said: the longest window and a little more."""
 
+KEEP_HOURS: Final = 50
+"""Hours that an hourly tally remembers: two days."""
+
 SEASON_DAYS: Final = 92
+
+
+class Shape(StrEnum):
+    """In what form a history remembers."""
+
+    SERIES = "series"
+    """The newest items, each with both clocks."""
+    FORECAST = "forecast"
+    """A series of what holds from a moment on; its ref is for how many minutes, 0 for ever."""
+    TALLY = "tally"
+    """Counts and totals by hour or day."""
+    FACTS = "facts"
+    """The newest value of each told field, by item."""
+
+
+_KINDS: Final = {name: field.kind for fields in VOCABULARY.values() for name, field in fields.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,83 +57,122 @@ class Fold:
     """One effect of one type of event on one entity.
 
     Attributes:
-        by: the event's field that names the entity (or entities); ``None`` for the one network.
+        by: the event's field that names the entity (or entities), two for a pair, none for the one network.
         into: the series, tally or group of facts that it feeds.
-        enter: enters the event into the state.
+        field: the field that is the item's value; an event without it does not enter. Without one the value is 1.
+        keep: items of a series or periods of a tally that are remembered.
+        per: the fields that name the item: one tally, one fact for each value of them.
+        period: of a tally.
     """
 
     entity: Entity
-    by: str | None
+    by: tuple[str, ...]
     into: str
-    enter: Callable[[EntityState, Event, int], None]
+    shape: Shape
+    field: str | None = None
+    keep: int = KEEP
+    per: tuple[str, ...] = ()
+    period: Millis = DAY
 
+    @property
+    def scale(self) -> int:
+        """By what the whole numbers that it enters have to be divided."""
+        return MICRO if self.field is not None and _KINDS[self.field] is Kind.NUMBER else 1
 
-def _number(name: str | None) -> Callable[[Mapping[str, Any]], float | None]:
-    """Read a field as a number: a flag as 0 or 1, an identifier as its code; without a name, 1."""
+    @property
+    def definition(self) -> str:
+        """All that decides what it enters, as one line."""
+        fields = (self.entity.value, "+".join(self.by), self.into, self.shape.value, self.field, self.scale, self.keep, "+".join(self.per))
+        return "|".join(map(str, (*fields, self.period)))
 
-    def read(data: Mapping[str, Any]) -> float | None:
-        if name is None:
-            return 1.0
-        value = data.get(name)
+    def keys(self, data: Mapping[str, Any]) -> tuple[str, ...]:
+        """The keys of the entities that an event names, each once."""
+        by = self.by
+        if len(by) == 1:
+            told = data.get(by[0])
+            if told is None:
+                return ()
+            return (told,) if isinstance(told, str) else tuple(dict.fromkeys(told))
+        if not by:
+            return (NETWORK_KEY,)
+        first, second = data.get(by[0]), data.get(by[1])
+        return () if first is None or second is None else (pair_key(first, second),)
+
+    def name(self, data: Mapping[str, Any]) -> str | None:
+        """The item of the event within its tally or facts; ``None`` when the event does not tell all of it."""
+        if not self.per:
+            return ""
+        told = [data.get(one) for one in self.per]
+        return None if None in told else "|".join(map(str, told))
+
+    def value(self, data: Mapping[str, Any]) -> int | None:
+        """The event's value as a whole number; ``None`` when it does not tell any."""
+        if self.field is None:
+            return 1
+        value = data.get(self.field)
         if value is None:
             return None
-        return float(code(value)) if isinstance(value, str) else float(value)
+        if isinstance(value, str):
+            return code(value)
+        return int(value) if isinstance(value, bool) else round(value * MICRO)
 
-    return read
+    def item(self, event: Event, ref: int) -> Item | None:
+        """The item that the event enters into a series; ``None`` when it does not enter."""
+        value = self.value(event.data)
+        if value is None:
+            return None
+        if self.shape is not Shape.FORECAST:
+            return Item(event.event_time, event.known_at, ref, value)
+        start = event.event_time if event.valid_from is None else event.valid_from
+        end = event.data.get("valid_to")
+        return Item(start, event.known_at, 0 if end is None else max(1, (end - start) // MINUTE), value)
+
+    def facts(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of the event that are facts about its item."""
+        named = {*self.by, *self.per, ATTRIBUTES}
+        return {name: value for name, value in data.items() if name not in named}
+
+    def enter(self, state: EntityState, event: Event, ref: int) -> None:
+        """Enter the event into the state of one entity."""
+        if self.shape is Shape.FACTS:
+            item = self.name(event.data)
+            if item is not None:
+                state.tell(self.into, item, event.event_time, event.known_at, self.facts(event.data))
+        elif self.shape is Shape.TALLY:
+            value, item = self.value(event.data), self.name(event.data)
+            if value is not None and item is not None:
+                state.add_count(f"{self.into}/{item}" if item else self.into, event.event_time, self.period, value, self.keep)
+        else:
+            entry = self.item(event, ref)
+            if entry is not None:
+                state.add_item(self.into, entry, self.keep)
 
 
-def _item(entity: Entity, by: str, into: str, field: str | None = None, keep: int = KEEP) -> Fold:
-    """Enter the event into a series, with ``field`` as its value; an event without that field does not enter."""
-    read = _number(field)
-
-    def enter(state: EntityState, event: Event, ref: int) -> None:
-        value = read(event.data)
-        if value is not None:
-            state.add_item(into, Item(event.event_time, event.known_at, ref, value), keep)
-
-    return Fold(entity, by, into, enter)
+def _item(entity: Entity, by: str | tuple[str, ...], into: str, field: str | None = None, keep: int = KEEP) -> Fold:
+    """Enter the event into a series."""
+    return Fold(entity, (by,) if isinstance(by, str) else by, into, Shape.SERIES, field, keep)
 
 
 def _forecast(entity: Entity, by: str, into: str, field: str, keep: int = 24) -> Fold:
-    """Enter what will hold from ``valid_from`` on into a series; its ref is for how many minutes it holds, 0 for ever."""
-    read = _number(field)
-
-    def enter(state: EntityState, event: Event, _ref: int) -> None:
-        start = event.event_time if event.valid_from is None else event.valid_from
-        end = event.data.get("valid_to")
-        minutes = 0 if end is None else max(1, (end - start) // MINUTE)
-        value = read(event.data)
-        if value is not None:
-            state.add_item(into, Item(start, event.known_at, minutes, value), keep)
-
-    return Fold(entity, by, into, enter)
+    """Enter what will hold from ``valid_from`` on."""
+    return Fold(entity, (by,), into, Shape.FORECAST, field, keep)
 
 
 def _count(
     entity: Entity, by: str | None, into: str, field: str | None = None, *, per: tuple[str, ...] = (), days: int = KEEP_DAYS
 ) -> Fold:
-    """Count the event in a daily tally, with ``field`` (rounded) in its total; ``per`` makes a tally for each value of these fields."""
-    read = _number(field)
+    """Count the event in a daily tally, with ``field`` in its total; ``per`` makes a tally for each value of these fields."""
+    return Fold(entity, () if by is None else (by,), into, Shape.TALLY, field, days, per)
 
-    def enter(state: EntityState, event: Event, _ref: int) -> None:
-        value = read(event.data)
-        if value is None or any(name not in event.data for name in per):
-            return
-        name = f"{into}/{'|'.join(event.data[one] for one in per)}" if per else into
-        state.add_count(name, event.event_time, DAY, round(value), days)
 
-    return Fold(entity, by, into, enter)
+def _hourly(entity: Entity, by: str, into: str, field: str | None = None) -> Fold:
+    """Count the event in an hourly tally: for short windows of what may see more than a series keeps."""
+    return Fold(entity, (by,), into, Shape.TALLY, field, KEEP_HOURS, (), HOUR)
 
 
 def _facts(entity: Entity, by: str | None, into: str, item: tuple[str, ...] = ()) -> Fold:
     """Enter all fields of the event as facts about the item that the fields ``item`` name."""
-    keys = {by, *item, ATTRIBUTES}
-
-    def enter(state: EntityState, event: Event, _ref: int) -> None:
-        values = {name: value for name, value in event.data.items() if name not in keys}
-        state.tell(into, "|".join(event.data[name] for name in item), event.event_time, event.known_at, values)
-
-    return Fold(entity, by, into, enter)
+    return Fold(entity, () if by is None else (by,), into, Shape.FACTS, per=item)
 
 
 _E, _T = Entity, EventType
@@ -116,19 +183,31 @@ _PARTIES: Final = (
     (_E.PAYMENT, "payment_token"),
     (_E.IP, "ip"),
 )
+_PLACES: Final = ((_E.ADDRESS, "address_id"), (_E.IP, "ip"))
+_PAIRS: Final = (
+    (_E.CUSTOMER_DEVICE, ("customer_id", "device_id")),
+    (_E.CUSTOMER_ADDRESS, ("customer_id", "address_id")),
+    (_E.PAYMENT_DEVICE, ("payment_token", "device_id")),
+)
 
 FOLDS: Final[dict[EventType, tuple[Fold, ...]]] = {
     _T.CUSTOMER_REGISTERED: (
         _facts(_E.CUSTOMER, "customer_id", "profile"),
         _item(_E.ADDRESS, "address_id", "customers", "customer_id"),
+        _item(_E.ADDRESS, "address_id", "registered", "customer_id"),
     ),
     _T.ORDER_PLACED: (
-        _item(_E.CUSTOMER, "customer_id", "orders", "amount"),
+        _item(_E.CUSTOMER, "customer_id", "orders", "amount", KEEP_MANY),
         _item(_E.CUSTOMER, "customer_id", "devices", "device_id"),
         _item(_E.CUSTOMER, "customer_id", "addresses", "address_id"),
         _item(_E.CUSTOMER, "customer_id", "payments", "payment_token"),
-        *(_item(entity, by, "orders", "customer_id") for entity, by in _PARTIES[1:]),
+        *(_item(entity, by, "orders", "customer_id", KEEP_MANY) for entity, by in _PARTIES[1:]),
+        *(_item(entity, by, "spent", "amount") for entity, by in _PARTIES[1:]),
+        *(_item(entity, by, "orders", "amount") for entity, by in _PAIRS),
         _item(_E.ADDRESS, "address_id", "customers", "customer_id"),
+        *(_item(entity, by, "devices", "device_id") for entity, by in _PLACES),
+        *(_item(entity, by, "billed_elsewhere", "billed_elsewhere") for entity, by in _PLACES),
+        *(_item(entity, by, "pieces", "qty") for entity, by in _PLACES),
         _count(_E.SKU, "skus", "orders"),
         _count(_E.SUPPLIER, "supplier_ids", "orders"),
         _count(_E.REGION, "region", "orders"),
@@ -146,6 +225,9 @@ FOLDS: Final[dict[EventType, tuple[Fold, ...]]] = {
         _count(_E.REGION, "region", "lane_delivered", "late", per=("node_id", "service")),
         _count(_E.REGION, "region", "service_delivered", "late", per=("service",), days=10),
         _count(_E.REGION, "region", "service_delay_h", "delay_h", per=("service",), days=10),
+        _count(_E.NETWORK, None, "delay_h", "delay_h", per=("node_id",), days=10),
+        _count(_E.REGION, "region", "lane_delay_h", "delay_h", per=("node_id", "service")),
+        _count(_E.SKU, "skus", "delay_h", "delay_h"),
         _count(_E.SUPPLIER, "supplier_ids", "delivered", "late"),
         _count(_E.SKU, "skus", "delivered", "late", days=SEASON_DAYS),
     ),
@@ -158,21 +240,30 @@ FOLDS: Final[dict[EventType, tuple[Fold, ...]]] = {
         _count(_E.SKU, "skus", "cancelled"),
         _count(_E.SUPPLIER, "supplier_ids", "cancelled"),
         _count(_E.REGION, "region", "cancelled"),
+        _count(_E.NETWORK, None, "cancelled", per=("node_id",), days=10),
     ),
     _T.CHARGEBACK: (
-        *(_item(entity, by, "chargebacks", "customer_id") for entity, by in _PARTIES),
+        *(_item(entity, by, "chargebacks", "customer_id", KEEP_MANY) for entity, by in _PARTIES),
+        *(_item(entity, by, "chargebacks") for entity, by in _PAIRS),
         _count(_E.SKU, "skus", "chargebacks"),
     ),
     _T.SKU_LISTED: (_facts(_E.SKU, "sku", "listing"),),
+    _T.PRICE_CHANGED: (_item(_E.SKU, "sku", "prices", "price", keep=16),),
     _T.SUPPLIER_STATUS: (_facts(_E.SUPPLIER, "supplier_id", "status"),),
     _T.STOCK_LEVEL: (_facts(_E.SKU, "sku", "stock", ("node_id",)),),
-    _T.NODE_STATUS: (_facts(_E.NETWORK, None, "node", ("node_id",)),),
+    _T.NODE_STATUS: (
+        _facts(_E.NETWORK, None, "node", ("node_id",)),
+        _count(_E.NETWORK, None, "backlog", "backlog", per=("node_id",), days=10),
+        _count(_E.NETWORK, None, "staffing", "staffing", per=("node_id",), days=10),
+    ),
+    _T.NODE_OUTAGE: (_facts(_E.NETWORK, None, "outage", ("node_id",)),),
     _T.LANE_RATE: (_facts(_E.REGION, "region", "rate", ("node_id", "service")),),
     _T.WEATHER: (_forecast(_E.REGION, "region", "weather", "severity"),),
-    _T.CUSTOMS_RULE: (_forecast(_E.REGION, "region", "customs", "strictness"),),
-    _T.PRICE_CHANGED: (_item(_E.SKU, "sku", "prices", "price", keep=16),),
-    _T.NODE_OUTAGE: (_facts(_E.NETWORK, None, "outage", ("node_id",)),),
     _T.PORT_CONGESTION: (_forecast(_E.REGION, "region", "port", "wait_days"),),
+    _T.CUSTOMS_RULE: (
+        _forecast(_E.REGION, "region", "customs", "strictness"),
+        _forecast(_E.REGION, "region", "clearance", "clearance_h"),
+    ),
     _T.CUSTOMER_CHANGED: (
         _facts(_E.CUSTOMER, "customer_id", "profile"),
         _item(_E.CUSTOMER, "customer_id", "contact_changes", "contact_changed"),
@@ -216,14 +307,84 @@ FOLDS: Final[dict[EventType, tuple[Fold, ...]]] = {
 """Every effect of every type of event."""
 
 
+@lru_cache(maxsize=4096)
+def feeding(entity: Entity, into: str) -> tuple[tuple[EventType, Fold], ...]:
+    """The folds that feed a series, tally or group of facts of an entity; empty when there is no such thing."""
+    return tuple((kind, fold) for kind, folds in FOLDS.items() for fold in folds if fold.entity is entity and fold.into == into)
+
+
+def fold_of(entity: Entity, into: str) -> Fold:
+    """One of the folds that feed it; all of them agree in shape, scale, keep, period and the number of fields in ``per``.
+
+    Raises:
+        ValueError: nothing feeds such a series, tally or group of facts.
+    """
+    found = feeding(entity, into)
+    if not found:
+        raise ValueError(f"no event feeds {into!r} of {entity.value}")
+    return found[0][1]
+
+
+def scale(entity: Entity, into: str) -> int:
+    """By what the whole numbers of a series or tally have to be divided.
+
+    Raises:
+        ValueError: there is no such series or tally.
+    """
+    return fold_of(entity, into).scale
+
+
+def definition_of(entity: Entity, into: str) -> str:
+    """All that decides what is in a series, tally or group of facts, as one line; part of the version of what reads it."""
+    return ";".join(f"{kind.value}>{fold.definition}" for kind, fold in feeding(entity, into))
+
+
 def sources(entity: Entity, into: str) -> tuple[EventType, ...]:
     """The types of events that feed a series, tally or group of facts of an entity."""
-    return tuple(kind for kind, folds in FOLDS.items() if any(fold.entity is entity and fold.into == into for fold in folds))
+    return tuple(kind for kind, _ in feeding(entity, into))
 
 
 def touched(event: Event) -> tuple[EntityKey, ...]:
     """The entities whose states an event changes, each once."""
-    return tuple(dict.fromkeys(key for fold in FOLDS[event.type] for key in _keys(fold, event)))
+    data = event.data
+    return tuple(dict.fromkeys([EntityKey(fold.entity, key) for fold in FOLDS[event.type] for key in fold.keys(data)]))
+
+
+class Entry(NamedTuple):
+    """What an event enters into the history of one entity, as a row.
+
+    Attributes:
+        item: of a tally or of facts, the item that it is about; else empty.
+        entered: times, ref and value; facts have value 0.
+        facts: the told fields; empty but for facts.
+    """
+
+    key: EntityKey
+    into: str
+    shape: Shape
+    item: str
+    entered: Item
+    facts: Mapping[str, Any]
+
+
+def entries(event: Event) -> Iterator[Entry]:
+    """What :func:`apply` enters, as rows: for whoever computes over histories elsewhere."""
+    data, ref = event.data, _ref(event)
+    for fold in FOLDS[event.type]:
+        item, entered, facts = fold.name(data), fold.item(event, ref), _NO_FACTS
+        if fold.shape is Shape.FACTS:
+            entered, facts = Item(event.event_time, event.known_at, ref, 0), fold.facts(data)
+        if item is not None and entered is not None:
+            for key in fold.keys(data):
+                yield Entry(EntityKey(fold.entity, key), fold.into, fold.shape, item, entered, facts)
+
+
+_NO_FACTS: Final[dict[str, Any]] = {}
+
+
+def _ref(event: Event) -> int:
+    order_id = event.data.get("order_id")
+    return 0 if order_id is None else code(order_id)
 
 
 def apply(states: MutableMapping[EntityKey, EntityState], event: Event) -> None:
@@ -231,14 +392,9 @@ def apply(states: MutableMapping[EntityKey, EntityState], event: Event) -> None:
 
     The result does not depend on the order in which events are applied, as long as each is applied once.
     """
-    data, known_at = event.data, event.known_at
-    order_id = data.get("order_id")
-    ref = 0 if order_id is None else code(order_id)
+    data, known_at, ref = event.data, event.known_at, _ref(event)
     for fold in FOLDS[event.type]:
-        told = NETWORK_KEY if fold.by is None else data.get(fold.by)
-        if told is None:
-            continue
-        for key in (told,) if isinstance(told, str) else dict.fromkeys(told):
+        for key in fold.keys(data):
             entity_key = EntityKey(fold.entity, key)
             state = states.get(entity_key)
             if state is None:
@@ -253,14 +409,3 @@ def replay(events: Iterable[Event]) -> dict[EntityKey, EntityState]:
     for event in events:
         apply(states, event)
     return states
-
-
-def _keys(fold: Fold, event: Event) -> Iterable[EntityKey]:
-    if fold.by is None:
-        return (EntityKey(fold.entity, NETWORK_KEY),)
-    told = event.data.get(fold.by)
-    if told is None:
-        return ()
-    if isinstance(told, str):
-        return (EntityKey(fold.entity, told),)
-    return [EntityKey(fold.entity, one) for one in dict.fromkeys(told)]

@@ -23,7 +23,7 @@ from feature_store.times import Millis
 
 T = TypeVar("T")
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of the bytes; a state of another version is rebuilt from the events."""
 _HEAD: Final = struct.Struct("<BI")
 _SERIES_ITEM: Final = 8 + 8 + 8 + 4
@@ -45,7 +45,7 @@ class Item(NamedTuple):
     when: Millis
     known: Millis
     ref: int
-    value: float
+    value: int
 
 
 class Series:
@@ -54,7 +54,7 @@ class Series:
     Attributes:
         when: when each happened.
         known: when each became known.
-        value: a number, or the :func:`code` of an identifier.
+        value: a whole number, see :mod:`feature_store.folding`: millionths, a flag, or the :func:`code` of an identifier.
         ref: :func:`code` of the order it belongs to, 0 for none.
     """
 
@@ -63,7 +63,7 @@ class Series:
     def __init__(self) -> None:
         self.when: list[int] = []
         self.known: list[int] = []
-        self.value: list[float] = []
+        self.value: list[int] = []
         self.ref: list[int] = []
 
     def __len__(self) -> int:
@@ -88,15 +88,26 @@ class Series:
             low += 1
         return low
 
+    def known_by(self, as_of: Millis | None, own: int | None) -> Series:
+        """The items that were known at ``as_of`` and do not belong to the order ``own``; either may be left out. Not to be changed."""
+        known, ref = self.known, self.ref
+        if (own is None or own not in ref) and (as_of is None or not known or max(known) <= as_of):
+            return self
+        at = [i for i in range(len(known)) if (as_of is None or known[i] <= as_of) and ref[i] != own]
+        kept = Series()
+        kept.when, kept.known = [self.when[i] for i in at], [known[i] for i in at]
+        kept.value, kept.ref = [self.value[i] for i in at], [ref[i] for i in at]
+        return kept
+
     def pack(self) -> bytes:
         """Its columns, one after the other, little-endian."""
         n = len(self.when)
-        return struct.pack(f"<{n}q{n}q{n}d{n}I", *self.when, *self.known, *self.value, *self.ref)
+        return struct.pack(f"<{n}q{n}q{n}q{n}I", *self.when, *self.known, *self.value, *self.ref)
 
     @classmethod
     def unpack(cls, body: bytes, offset: int, n: int) -> Series:
         """Read what :meth:`pack` wrote for ``n`` items."""
-        columns = struct.unpack_from(f"<{n}q{n}q{n}d{n}I", body, offset)
+        columns = struct.unpack_from(f"<{n}q{n}q{n}q{n}I", body, offset)
         series = cls()
         series.when = list(columns[:n])
         series.known = list(columns[n : 2 * n])

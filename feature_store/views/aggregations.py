@@ -1,24 +1,31 @@
-"""The ways in which a history becomes a number. Each returns a :class:`Calculation`; features are put together from these.
+"""How declared parts become numbers online, and short names for what features are put together from.
 
 Windows look back from the decision over ``event_time``; only what was known at the decision counts. The order's own placing never counts,
-so that it does not matter whether the OMS reports it before or after it asks.
+so that it does not matter whether the OMS reports it before or after it asks. What exactly is computed says
+:class:`~feature_store.views.definition.Aggregate`.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from feature_store.entities import Entity
-from feature_store.events import EventType
-from feature_store.folding import sources
+from feature_store.folding import Shape
+from feature_store.folding import scale as scale_of
+from feature_store.order import MICRO
 from feature_store.snapshot import Origin
 from feature_store.state import EntityState, Series, code
 from feature_store.times import DAY, HOUR, MINUTE, Millis
-from feature_store.views.definition import Calculation, Known
-from feature_store.views.situation import Situation
+from feature_store.views.definition import Aggregate, Calculation, Combine, Fact, Forecast, How, Known, Part
+from feature_store.views.situation import Own, Situation
 
 OneHistory = Callable[[EntityState, Situation], Known | None]
+
+MINUTES_5: Millis = 5 * MINUTE
+WEEK: Millis = 7 * DAY
+MONTH: Millis = 30 * DAY
+QUARTER: Millis = 90 * DAY
 
 
 def request(formula: str, read: Callable[[Situation], float | None]) -> Calculation:
@@ -31,26 +38,104 @@ def request(formula: str, read: Callable[[Situation], float | None]) -> Calculat
     return Calculation(run, f"request({formula})")
 
 
-def over(
-    entity: Entity, formula: str, reads: tuple[str, ...], one: OneHistory, *, within: Millis | None = None, least: bool = False
-) -> Calculation:
-    """A number about each of the order's entities of a kind; of several (SKUs, suppliers) the largest, or the least."""
+def of(part: Part) -> Calculation:
+    """The value of one part, as it is."""
+    return Calculation(evaluator(part), part.formula, part.entity, part.reads, part.within, (part,))
+
+
+def combined(formula: str, parts: Sequence[Part], combine: Combine) -> Calculation:
+    """What a pure function makes of the values of several parts (``None`` where unknown) and the request."""
+    evaluate = tuple(evaluator(part) for part in parts)
 
     def run(situation: Situation) -> Known | None:
-        histories = situation.histories(entity)
-        if len(histories) == 1:
-            return one(histories[0], situation)
-        known = [value for state in histories if (value := one(state, situation)) is not None]
-        if not known:
+        return combine(situation, [one(situation) for one in evaluate])
+
+    windows = [part.within for part in parts if part.within is not None]
+    whole = f"{formula}[{'; '.join(part.formula for part in parts)}]"
+    return Calculation(run, whole, parts[0].entity if parts else None, (), max(windows, default=None), tuple(parts), combine)
+
+
+def ratio(part: Aggregate, whole: Aggregate, *, prior: float = 0.0, weight: float = 0.0) -> Calculation:
+    """One aggregate over another, (part + prior·weight) / (whole + weight); unknown when either is, or the divisor is 0."""
+
+    def divide(_: Situation, values: Sequence[Known | None]) -> Known | None:
+        above, below = values
+        if above is None or below is None or below.value + weight == 0:
             return None
-        return min(known, key=_by_value) if least else max(known, key=_by_value)
+        return Known((above.value + prior * weight) / (below.value + weight), newest(values))
 
-    pick = "min" if least else "max"
-    return Calculation(run, f"{pick}({entity.value}: {formula}, within={within})", entity, reads, within)
+    return combined(f"ratio(prior={prior!r}, weight={weight!r})", (part, whole), divide)
 
 
-def _by_value(known: Known) -> tuple[float, Millis]:
-    return known.value, known.event_time or 0
+def newest(values: Iterable[Known | None]) -> Millis | None:
+    """When the newest fact in any of the values happened."""
+    return max((one.event_time for one in values if one is not None and one.event_time is not None), default=None)
+
+
+def count(entity: Entity, name: str, *, within: Millis | None = None, lag: Millis = 0, last: int | None = None) -> Calculation:
+    """How many items."""
+    return of(Aggregate(entity, name, How.COUNT, within, lag, last))
+
+
+def distinct(entity: Entity, name: str, *, within: Millis | None = None, but: Own | None = None) -> Calculation:
+    """How many different values, not counting the order's own one where ``but`` names it."""
+    return of(Aggregate(entity, name, How.DISTINCT, within, own=but))
+
+
+def mean(
+    entity: Entity, name: str, *, within: Millis | None = None, last: int | None = None, prior: float = 0.0, weight: float = 0.0
+) -> Calculation:
+    """The mean value; of flags, the share."""
+    return of(Aggregate(entity, name, How.MEAN, within, last=last, prior=prior, weight=weight))
+
+
+def hours_since(entity: Entity, name: str) -> Calculation:
+    """Hours since the newest item."""
+    return of(Aggregate(entity, name, How.SINCE, per=HOUR))
+
+
+def unseen(entity: Entity, name: str, own: Own) -> Calculation:
+    """1 when the order's own identifier never occurred in a series that has items, else 0."""
+    return of(Aggregate(entity, name, How.UNSEEN, own=own))
+
+
+def share_having(
+    entity: Entity,
+    base: str,
+    having: str,
+    *,
+    within: Millis | None = None,
+    lag: Millis = 0,
+    last: int | None = None,
+    prior: float = 0.0,
+    weight: float = 0.0,
+) -> Calculation:
+    """Share of the last ``last`` orders in ``base`` that also occur in ``having`` by now, drawn to ``prior`` with the weight of ``weight`` orders."""
+    return of(Aggregate(entity, base, How.SHARE, within, lag, last, having, prior=prior, weight=weight))
+
+
+def rate(
+    entity: Entity, part: str, whole: str | None, *, within: Millis, prior: float, weight: float, item: Own | None = None
+) -> Calculation:
+    """A smoothed share over a daily tally: totals of ``part`` by its counts, or counts of ``part`` by counts of ``whole``."""
+    if whole is None:
+        return of(Aggregate(entity, part, How.MEAN, within, item=item, prior=prior, weight=weight))
+    return of(Aggregate(entity, whole, How.SHARE, within, having=part, item=item, prior=prior, weight=weight))
+
+
+def tally_mean(entity: Entity, name: str, *, within: Millis, item: Own | None = None) -> Calculation:
+    """The mean of what a daily tally adds up, over today and the whole days (UTC) before it."""
+    return of(Aggregate(entity, name, How.MEAN, within, item=item))
+
+
+def fact(entity: Entity, group: str, field: str, *, least: bool = False) -> Calculation:
+    """The newest told value of a field."""
+    return of(Fact(entity, group, field, least))
+
+
+def forecast(entity: Entity, name: str, ahead: tuple[Millis, ...] = (0,)) -> Calculation:
+    """The worst of what holds now and at each moment ``ahead``, by what is known now."""
+    return of(Forecast(entity, name, ahead))
 
 
 def worst(known: Iterable[Known | None]) -> Known | None:
@@ -58,177 +143,185 @@ def worst(known: Iterable[Known | None]) -> Known | None:
     return max((one for one in known if one is not None), key=_by_value, default=None)
 
 
-def picked(series: Series, situation: Situation, within: Millis | None, *, skip_own: bool) -> list[int]:
-    """Positions of the items that happened in the window and were known, oldest first."""
-    as_of = situation.as_of
-    high = bisect_right(series.when, as_of)
-    low = 0 if within is None else bisect_right(series.when, as_of - within, 0, high)
-    known, ref, own = series.known, series.ref, situation.ref
-    if skip_own:
-        return [i for i in range(low, high) if known[i] <= as_of and ref[i] != own]
-    return [i for i in range(low, high) if known[i] <= as_of]
+def _by_value(known: Known) -> tuple[float, Millis]:
+    return known.value, known.event_time or 0
 
 
-Reduction = Callable[[Series, list[int], Situation], float | None]
+def _least_first(known: Known) -> tuple[float, Millis]:
+    return known.value, -(known.event_time or 0)
 
 
-def _series(
-    entity: Entity, name: str, formula: str, reduce: Reduction, *, within: Millis | None = None, last: int | None = None
-) -> Calculation:
-    skip_own = EventType.ORDER_PLACED in sources(entity, name)
+def evaluator(part: Part) -> Callable[[Situation], Known | None]:
+    """What computes a part online: a function made once, when the feature is defined."""
+    if isinstance(part, Aggregate):
+        one = _tallied(part) if part.fold.shape is Shape.TALLY else _picked(part)
+    else:
+        one = _told(part) if isinstance(part, Fact) else _foreseen(part)
+    return _over(part.entity, one, least=not isinstance(part, Forecast) and part.least)
+
+
+def _over(entity: Entity, one: OneHistory, *, least: bool) -> Callable[[Situation], Known | None]:
+    def run(situation: Situation) -> Known | None:
+        histories = situation.histories(entity)
+        if len(histories) == 1:
+            return one(histories[0], situation)
+        known = [value for state in histories if (value := one(state, situation)) is not None]
+        if not known:
+            return None
+        return min(known, key=_least_first) if least else max(known, key=_by_value)
+
+    return run
+
+
+Reduce = Callable[[Series, int, int, EntityState, Situation], Known | None]
+"""Makes a value of the items ``low`` to ``high`` (not included; at least one) of a series."""
+
+
+def _picked(part: Aggregate) -> OneHistory:
+    name, skip_own, lag, within, last = part.series, part.skips_own, part.lag, part.within, part.last
+    if part.how is How.SHARE:
+        last = None  # there it counts orders
+    reduce = _REDUCTIONS[part.how](part)
+    empty = _EMPTY.get(part.how)
 
     def one(state: EntityState, situation: Situation) -> Known | None:
-        series = state.series(name)
-        at = [] if series is None else picked(series, situation, within, skip_own=skip_own)
-        if last is not None:
-            at = at[-last:]
-        if series is None or not at:
-            empty = reduce(_NO_ITEMS, [], situation)
-            return None if empty is None else Known(empty)
-        value = reduce(series, at, situation)
-        return None if value is None else Known(value, series.when[at[-1]])
-
-    return over(entity, f"{formula}({name}, last={last})", (name,), one, within=within)
-
-
-_NO_ITEMS = Series()
-
-
-def count(entity: Entity, name: str, *, within: Millis | None = None) -> Calculation:
-    """How many items of a series."""
-    return _series(entity, name, "count", lambda _series, at, _: float(len(at)), within=within)
-
-
-def distinct(
-    entity: Entity, name: str, *, within: Millis | None = None, but: Callable[[Situation], str | None] | None = None
-) -> Calculation:
-    """How many different values, not counting the order's own one where ``but`` names it."""
-
-    def reduce(series: Series, at: list[int], situation: Situation) -> float:
-        values = {series.value[i] for i in at}
-        own = but(situation) if but else None
-        return float(len(values - {float(code(own))} if own else values))
-
-    return _series(entity, name, f"distinct(but_own={but is not None})", reduce, within=within)
-
-
-def mean(entity: Entity, name: str, *, within: Millis | None = None, last: int | None = None) -> Calculation:
-    """The mean value; of flags, the share."""
-
-    def reduce(series: Series, at: list[int], _: Situation) -> float | None:
-        return sum(series.value[i] for i in at) / len(at) if at else None
-
-    return _series(entity, name, "mean", reduce, within=within, last=last)
-
-
-def hours_since(entity: Entity, name: str) -> Calculation:
-    """Hours since the newest item."""
-
-    def reduce(series: Series, at: list[int], situation: Situation) -> float | None:
-        return (situation.as_of - series.when[at[-1]]) / HOUR if at else None
-
-    return _series(entity, name, "hours_since", reduce)
-
-
-def unseen(entity: Entity, name: str, own: Callable[[Situation], str | None]) -> Calculation:
-    """1 when the order's own identifier never occurred in a series that has items, else 0."""
-
-    def reduce(series: Series, at: list[int], situation: Situation) -> float | None:
-        key = own(situation)
-        if not at or key is None:
+        series = situation.seen(state, name, skip_own=skip_own)
+        if series is None:
             return None
-        wanted = float(code(key))
-        return float(all(series.value[i] != wanted for i in at))
-
-    return _series(entity, name, "unseen", reduce)
-
-
-def share_having(
-    entity: Entity, base: str, having: str, *, last: int | None = None, prior: float = 0.0, weight: float = 0.0
-) -> Calculation:
-    """Share of the last ``last`` orders in ``base`` that also occur in ``having`` by now, drawn to ``prior`` with the weight of ``weight`` orders."""
-
-    def one(state: EntityState, situation: Situation) -> Known | None:
-        series, marks = state.series(base), state.series(having)
-        at = [] if series is None else picked(series, situation, None, skip_own=True)
-        if series is None or not at:
+        until, when = situation.as_of - lag, series.when
+        high = len(when) if when[-1] <= until else bisect_right(when, until)
+        if not high:
             return None
-        orders = list(dict.fromkeys(series.ref[i] for i in reversed(at)))[:last]
-        newest = series.when[at[-1]]
-        marked: set[int] = set()
+        low = 0 if within is None else bisect_right(when, until - within, 0, high)
+        if last is not None and high - low > last:
+            low = high - last
+        if low == high:
+            return empty if part.own is None or situation.own(part.own) is not None or part.how is How.DISTINCT else None
+        return reduce(series, low, high, state, situation)
+
+    return one
+
+
+_EMPTY = {How.COUNT: Known(0.0), How.SUM: Known(0.0), How.DISTINCT: Known(0.0), How.UNSEEN: Known(1.0)}
+
+
+def _number(reduce: Callable[[Sequence[int]], int]) -> Callable[[Aggregate], Reduce]:
+    """A reduction of the values alone to one whole number."""
+
+    def made(part: Aggregate) -> Reduce:
+        scale = scale_of(part.entity, part.series)
+        return lambda series, low, high, _state, _situation: Known(reduce(series.value[low:high]) / scale, series.when[high - 1])
+
+    return made
+
+
+def _count(_: Aggregate) -> Reduce:
+    return lambda series, low, high, _state, _situation: Known(float(high - low), series.when[high - 1])
+
+
+def _mean(part: Aggregate) -> Reduce:
+    scale, weight, assumed = scale_of(part.entity, part.series), part.weight, part.prior * part.weight
+    return lambda series, low, high, _state, _situation: Known(
+        (sum(series.value[low:high]) / scale + assumed) / (high - low + weight), series.when[high - 1]
+    )
+
+
+def _since(part: Aggregate) -> Reduce:
+    return lambda series, _low, high, _state, situation: Known((situation.as_of - series.when[high - 1]) / part.per, series.when[high - 1])
+
+
+def _distinct(part: Aggregate) -> Reduce:
+    def reduce(series: Series, low: int, high: int, _: EntityState, situation: Situation) -> Known:
+        values = set(series.value[low:high])
+        own = None if part.own is None else situation.own(part.own)
+        return Known(float(len(values) - (own is not None and code(own) in values)), series.when[high - 1])
+
+    return reduce
+
+
+def _unseen(part: Aggregate) -> Reduce:
+    def reduce(series: Series, low: int, high: int, _: EntityState, situation: Situation) -> Known | None:
+        own = None if part.own is None else situation.own(part.own)
+        return None if own is None else Known(float(code(own) not in series.value[low:high]), series.when[high - 1])
+
+    return reduce
+
+
+def _share(part: Aggregate) -> Reduce:
+    having, last, weight, assumed = part.having or "", part.last, part.weight, part.prior * part.weight
+
+    def reduce(series: Series, low: int, high: int, state: EntityState, situation: Situation) -> Known:
+        orders = list(dict.fromkeys(reversed(series.ref[low:high])))[:last]
+        at = series.when[high - 1]
+        marks = situation.seen(state, having, skip_own=True)
+        hits = 0
         if marks is not None:
-            seen = picked(marks, situation, None, skip_own=True)
-            marked = {marks.ref[i] for i in seen}
-            newest = max([newest, *(marks.when[i] for i in seen)])
-        hits = sum(order in marked for order in orders)
-        return Known((hits + prior * weight) / (len(orders) + weight), newest)
+            until = bisect_right(marks.when, situation.as_of)
+            newest_of = dict(zip(marks.ref[:until], marks.when[:until], strict=True))
+            found = [newest_of[order] for order in orders if order in newest_of]
+            hits, at = len(found), max([at, *found])
+        return Known((hits + assumed) / (len(orders) + weight), at)
 
-    return over(entity, f"share_having({base}, {having}, last={last}, prior={prior}, weight={weight})", (base, having), one)
-
-
-def rate(
-    entity: Entity,
-    part: str,
-    whole: str | None,
-    *,
-    within: Millis,
-    prior: float,
-    weight: float,
-    item: Callable[[Situation], str | None] | None = None,
-) -> Calculation:
-    """A smoothed share over a daily tally: totals of ``part`` by its counts, or counts of ``part`` by counts of ``whole``.
-
-    The window is today and the whole days (UTC) before it. ``prior`` with the weight of ``weight`` events stands in where little is seen.
-    ``item`` names one of several tallies, ``part/item``.
-    """
-
-    def one(state: EntityState, situation: Situation) -> Known | None:
-        key = item(situation) if item else None
-        if item and key is None:
-            return None
-        tally = state.tally(f"{part}/{key}" if key else part)
-        base = tally if whole is None else state.tally(whole)
-        if base is None:
-            return None
-        today = situation.as_of // DAY
-        first = today - within // DAY + 1
-        events, total = base.between(first, today)
-        if whole is not None:
-            total = tally.between(first, today)[0] if tally else 0
-        return Known((total + prior * weight) / (events + weight), min(base.newest, situation.as_of)) if events else None
-
-    formula = f"rate({part}/{whole}, prior={prior}, weight={weight}, by_item={item is not None})"
-    return over(entity, formula, (part,) if whole is None else (part, whole), one, within=within)
+    return reduce
 
 
-def tally_mean(entity: Entity, name: str, *, within: Millis, item: Callable[[Situation], str | None] | None = None) -> Calculation:
-    """The mean of what a daily tally adds up, over today and the whole days (UTC) before it."""
+_REDUCTIONS: dict[How, Callable[[Aggregate], Reduce]] = {
+    How.COUNT: _count,
+    How.SUM: _number(sum),
+    How.MEAN: _mean,
+    How.MIN: _number(min),
+    How.MAX: _number(max),
+    How.LAST: _number(lambda values: values[-1]),
+    How.DISTINCT: _distinct,
+    How.UNSEEN: _unseen,
+    How.SINCE: _since,
+    How.SHARE: _share,
+}
+
+
+def _tallied(part: Aggregate) -> OneHistory:
+    period, how, having = part.fold.period, part.how, part.having or ""
+    scale, weight, assumed = scale_of(part.entity, part.series), part.weight, part.prior * part.weight
+    back, of_item = (part.within or 0) // period - 1, part.item
 
     def one(state: EntityState, situation: Situation) -> Known | None:
-        key = item(situation) if item else None
-        tally = None if item and key is None else state.tally(f"{name}/{key}" if key else name)
+        key = situation.own(of_item) if of_item is not None else ""
+        tally = None if key is None else state.tally(_named(part.series, key))
         if tally is None:
             return None
-        today = situation.as_of // DAY
-        events, total = tally.between(today - within // DAY + 1, today)
-        return Known(total / events, min(tally.newest, situation.as_of)) if events else None
+        until = situation.as_of - part.lag
+        period_now = until // period
+        events, total = tally.between(period_now - back, period_now)
+        at = min(tally.newest, until) if events else None
+        if how is How.COUNT:
+            return Known(float(events), at)
+        if how is How.SUM:
+            return Known(total / scale, at)
+        if how is How.SHARE:
+            marks = state.tally(_named(having, key or ""))
+            total = marks.between(period_now - back, period_now)[0] if marks else 0
+        return Known((total / scale + assumed) / (events + weight), at) if events else None
 
-    return over(entity, f"tally_mean({name}, by_item={item is not None})", (name,), one, within=within)
+    if how is How.SHARE:
+        scale = 1
+    return one
 
 
-def fact(entity: Entity, group: str, field: str, *, least: bool = False) -> Calculation:
-    """The newest told value of a field."""
+def _named(series: str, item: str) -> str:
+    return f"{series}/{item}" if item else series
 
+
+def _told(part: Fact) -> OneHistory:
     def one(state: EntityState, situation: Situation) -> Known | None:
-        facts = state.facts(group, "", situation.as_of)
-        value = facts.values.get(field) if facts else None
+        facts = state.facts(part.group, "", situation.as_of)
+        value = facts.values.get(part.field) if facts else None
         return None if facts is None or value is None else Known(float(value), facts.event_time)
 
-    return over(entity, f"fact({group}.{field})", (group,), one, least=least)
+    return one
 
 
 def in_force(series: Series, situation: Situation, moment: Millis) -> int | None:
-    """Position of the forecast or rule that holds at ``moment`` by what is known: the one that began last."""
+    """Position of the forecast or rule that holds at ``moment`` by what is known: the one that began last. Its value is in millionths."""
     as_of = situation.as_of
     for i in range(bisect_right(series.when, moment) - 1, -1, -1):
         ends = series.ref[i]
@@ -237,17 +330,15 @@ def in_force(series: Series, situation: Situation, moment: Millis) -> int | None
     return None
 
 
-def forecast(entity: Entity, name: str, ahead: tuple[Millis, ...] = (0,)) -> Calculation:
-    """The worst of what holds now and at each moment ``ahead``, by what is known now."""
-
+def _foreseen(part: Forecast) -> OneHistory:
     def one(state: EntityState, situation: Situation) -> Known | None:
-        series = state.series(name)
+        series = state.series(part.series)
         if series is None:
             return None
-        found = [at for step in ahead if (at := in_force(series, situation, situation.as_of + step)) is not None]
+        found = [at for step in part.ahead if (at := in_force(series, situation, situation.as_of + step)) is not None]
         if not found:
-            return Known(0.0)
-        worst = max(found, key=lambda at: series.value[at])
-        return Known(series.value[worst], min(series.when[worst], situation.as_of))
+            return Known(0.0) if min(series.known) <= situation.as_of else None
+        at = max(found, key=lambda one: (series.value[one], one))
+        return Known(series.value[at] / MICRO, min(series.when[at], situation.as_of))
 
-    return over(entity, f"forecast({name}, ahead={ahead})", (name,), one)
+    return one

@@ -10,7 +10,7 @@ from feature_store.times import DAY, HOUR, Millis
 from feature_store.views.aggregations import count, distinct, request, unseen
 from feature_store.views.basket import AMOUNT, EXPRESS
 from feature_store.views.definition import Calculation, Dtype, Feature, FeatureService, Group, Known, Unit
-from feature_store.views.situation import Situation
+from feature_store.views.situation import Own, Situation
 
 LAUNCH: Millis = 2 * DAY
 """For how long after its launch a limited SKU is hoarded."""
@@ -43,22 +43,6 @@ def _launch_pieces(situation: Situation) -> Known | None:
     return Known(float(pieces), newest) if seen else None
 
 
-def _customer_id(situation: Situation) -> str | None:
-    return situation.order.customer.customer_id
-
-
-def _device_id(situation: Situation) -> str | None:
-    return situation.order.device.device_id if situation.order.device else None
-
-
-def _address_id(situation: Situation) -> str | None:
-    return situation.order.ship_to.address_id
-
-
-def _token(situation: Situation) -> str | None:
-    return situation.order.payment.token if situation.order.payment else None
-
-
 _I, _F, _N = Dtype.INTEGER, Dtype.FLAG, Dtype.NUMBER
 _E, _G, _U = Entity, Group, Unit
 
@@ -87,7 +71,7 @@ FEATURES = (
     ),
     Feature(
         "customer_orders", _I, _U.ORDERS, "order history of the customer (counted up to 64)", "客户历史订单数（最多计64单）", "YOUNG_ACCOUNT", _G.CUSTOMER,
-        count(_E.CUSTOMER, "orders"), default=0.0, personal=True,
+        count(_E.CUSTOMER, "orders", last=64), default=0.0, personal=True,
     ),
     Feature(
         "customer_orders_1d", _I, _U.ORDERS, "order volume of the customer in the last 24 hours", "客户近24小时订单数", "ORDER_VELOCITY", _G.VELOCITY,
@@ -95,11 +79,11 @@ FEATURES = (
     ),
     Feature(
         "device_unseen", _F, _U.NONE, "device is new for this customer", "客户首次使用该设备", "NEW_DEVICE", _G.IDENTITY,
-        unseen(_E.CUSTOMER, "devices", _device_id), personal=True,
+        unseen(_E.CUSTOMER, "devices", Own.DEVICE), personal=True,
     ),
     Feature(
         "address_unseen", _F, _U.NONE, "delivery address is new for this customer", "客户首次使用该收货地址", "NEW_ADDRESS", _G.IDENTITY,
-        unseen(_E.CUSTOMER, "addresses", _address_id), personal=True,
+        unseen(_E.CUSTOMER, "addresses", Own.ADDRESS), personal=True,
     ),
     Feature(
         "billed_elsewhere", _F, _U.NONE, "billing address differs from the delivery address", "账单地址与收货地址不同", "ADDRESS_MISMATCH", _G.IDENTITY,
@@ -107,11 +91,11 @@ FEATURES = (
     ),
     Feature(
         "device_customers_30d", _I, _U.PEOPLE, "use of this device by others in the last 30 days", "近30天使用该设备的其他客户", "SHARED_DEVICE", _G.SHARING,
-        distinct(_E.DEVICE, "orders", within=30 * DAY, but=_customer_id), default=0.0, personal=True,
+        distinct(_E.DEVICE, "orders", within=30 * DAY, but=Own.CUSTOMER), default=0.0, personal=True,
     ),
     Feature(
         "ip_customers_1d", _I, _U.PEOPLE, "use of this IP address by others in the last 24 hours", "近24小时使用该IP的其他客户", "SHARED_IP", _G.SHARING,
-        distinct(_E.IP, "orders", within=DAY, but=_customer_id), default=0.0, personal=True,
+        distinct(_E.IP, "orders", within=DAY, but=Own.CUSTOMER), default=0.0, personal=True,
     ),
     Feature(
         "ip_orders_1h", _I, _U.ORDERS, "order volume from this IP address in the last hour", "近1小时该IP订单数", "ORDER_VELOCITY", _G.VELOCITY,
@@ -119,7 +103,7 @@ FEATURES = (
     ),
     Feature(
         "address_customers_90d", _I, _U.PEOPLE, "use of this delivery address by others in the last 90 days", "近90天使用该收货地址的其他客户", "SHARED_ADDRESS", _G.SHARING,
-        distinct(_E.ADDRESS, "customers", within=90 * DAY, but=_customer_id), default=0.0, personal=True,
+        distinct(_E.ADDRESS, "customers", within=90 * DAY, but=Own.CUSTOMER), default=0.0, personal=True,
     ),
     Feature(
         "customer_declines_1h", _I, _U.PAYMENTS, "number of the customer's declined payments in the last hour", "客户近1小时被拒付款次数", "PAYMENTS_DECLINED", _G.PAYMENT,
@@ -131,7 +115,7 @@ FEATURES = (
     ),
     Feature(
         "ip_declined_cards_1h", _I, _U.CARDS, "number of other cards declined from this IP address in the last hour", "该IP近1小时被拒的其他卡数", "CARD_TESTING", _G.PAYMENT,
-        distinct(_E.IP, "declined", within=HOUR, but=_token), default=0.0, personal=True,
+        distinct(_E.IP, "declined", within=HOUR, but=Own.PAYMENT), default=0.0, personal=True,
     ),
     Feature(
         "customer_chargebacks", _I, _U.PAYMENTS, "chargeback history of the customer", "客户已知拒付次数", "EARLIER_CHARGEBACKS", _G.DISPUTES,

@@ -15,7 +15,7 @@ from feature_store.times import DAY
 from feature_store.views.aggregations import forecast, rate, tally_mean
 from feature_store.views.basket import BULKY, EXPRESS_SERVICE, HOLIDAYS, PRESALE, WEIGHT, promise_h
 from feature_store.views.definition import Calculation, Dtype, Feature, FeatureService, Group, Known, Scope, Unit
-from feature_store.views.situation import Situation
+from feature_store.views.situation import Own, Situation
 from feature_store.views.supply import CUSTOMS_EXPOSURE, CUSTOMS_NEW, SUPPLIER_DELAY, SUPPLIER_LOAD
 
 LATE_PRIOR = 0.12
@@ -82,18 +82,6 @@ def of_lane(formula: str, read: Callable[[Node, Rate, Situation], float | None])
     return Calculation(run, f"lane({formula})", Entity.REGION, ("rate",))
 
 
-def _node_id(situation: Situation) -> str | None:
-    return situation.node.node_id if situation.node else None
-
-
-def _service(situation: Situation) -> str | None:
-    return situation.rate.service if situation.rate else None
-
-
-def _lane(situation: Situation) -> str | None:
-    return f"{situation.rate.node_id}|{situation.rate.service}" if situation.rate else None
-
-
 _I, _S, _F, _N = Dtype.INTEGER, Dtype.SHARE, Dtype.FLAG, Dtype.NUMBER
 _E, _G, _U, _NODE, _LANE = Entity, Group, Unit, Scope.NODE, Scope.LANE
 
@@ -115,7 +103,7 @@ STATUS = Feature(
 )  # fmt: skip
 NODE_LATE = Feature(
     "node_late_share_7d", _S, _U.NONE, "share of late deliveries from the node in the last 7 days", "近7天该仓库延误率", "NODE_OFTEN_LATE", _G.NODE,
-    rate(_E.NETWORK, "delivered", None, within=7 * DAY, prior=LATE_PRIOR, weight=10, item=_node_id), default=LATE_PRIOR, scope=_NODE,
+    rate(_E.NETWORK, "delivered", None, within=7 * DAY, prior=LATE_PRIOR, weight=10, item=Own.NODE), default=LATE_PRIOR, scope=_NODE,
 )  # fmt: skip
 DISTANCE = Feature(
     "distance_km", _N, _U.KM, "distance from the node to the address", "仓库到收货地址的距离", "FAR_AWAY", _G.LANE,
@@ -127,11 +115,11 @@ SLACK = Feature(
 )  # fmt: skip
 SERVICE_LATE = Feature(
     "service_late_share_5d", _S, _U.NONE, "share of late deliveries to the region with this service in the last 5 days", "近5天该地区该服务延误率", "CARRIER_OFTEN_LATE", _G.LANE,
-    rate(_E.REGION, "service_delivered", None, within=5 * DAY, prior=LATE_PRIOR, weight=10, item=_service), default=LATE_PRIOR, scope=_LANE,
+    rate(_E.REGION, "service_delivered", None, within=5 * DAY, prior=LATE_PRIOR, weight=10, item=Own.SERVICE), default=LATE_PRIOR, scope=_LANE,
 )  # fmt: skip
 SERVICE_DELAY = Feature(
     "service_delay_h_3d", _N, _U.HOURS, "average delay to the region with this service in the last 3 days (below 0 is early)", "近3天该地区该服务的平均延误（负数为提前）", "CARRIER_OFTEN_LATE", _G.LANE,
-    tally_mean(_E.REGION, "service_delay_h", within=3 * DAY, item=_service), scope=_LANE,
+    tally_mean(_E.REGION, "service_delay_h", within=3 * DAY, item=Own.SERVICE), scope=_LANE,
 )  # fmt: skip
 
 FEATURES = (
@@ -148,7 +136,7 @@ FEATURES = (
     SERVICE_DELAY,
     Feature(
         "lane_late_share_30d", _S, _U.NONE, "share of late deliveries on the lane in the last 30 days", "近30天该线路延误率", "LANE_OFTEN_LATE", _G.LANE,
-        rate(_E.REGION, "lane_delivered", None, within=30 * DAY, prior=LATE_PRIOR, weight=10, item=_lane), default=LATE_PRIOR, scope=_LANE,
+        rate(_E.REGION, "lane_delivered", None, within=30 * DAY, prior=LATE_PRIOR, weight=10, item=Own.LANE), default=LATE_PRIOR, scope=_LANE,
     ),
     DISTANCE, BACKLOG, STAFFING, STATUS, NODE_LATE,
     WEATHER, CUSTOMS_EXPOSURE, CUSTOMS_NEW, PRESALE, SUPPLIER_LOAD, SUPPLIER_DELAY, BULKY, WEIGHT, HOLIDAYS,

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from typing import Any, TypeVar
 
-from feature_store.entities import NETWORK_KEY, Entity, EntityKey
+from feature_store.entities import NETWORK_KEY, PAIRS, Entity, EntityKey, pair_key
 from feature_store.network import Network, Node, Rate, read_network
 from feature_store.order import Line, Order
-from feature_store.state import EntityState, code
+from feature_store.state import EntityState, Series, code
 from feature_store.times import Millis
 
 T = TypeVar("T")
+
+
+class Own(StrEnum):
+    """An identifier of the order (or lane) in question."""
+
+    CUSTOMER = "customer"
+    DEVICE = "device"
+    ADDRESS = "address"
+    PAYMENT = "payment"
+    IP = "ip"
+    REGION = "region"
+    NODE = "node"
+    SERVICE = "service"
+    LANE = "lane"
+    """``node|service``."""
 
 
 def _one(key: str | None) -> tuple[str, ...]:
@@ -32,9 +48,28 @@ _KEYS: Mapping[Entity, Callable[[Order], tuple[str, ...]]] = {
 }
 
 
+def _pair(order: Order, entity: Entity) -> tuple[str, ...]:
+    first, second = (keys_of(order, one) for one in PAIRS[entity])
+    return (pair_key(first[0], second[0]),) if first and second else ()
+
+
+_OWN: Mapping[Own, Callable[[Situation], str | None]] = {
+    Own.CUSTOMER: lambda s: s.order.customer.customer_id,
+    Own.DEVICE: lambda s: s.order.device.device_id if s.order.device else None,
+    Own.ADDRESS: lambda s: s.order.ship_to.address_id,
+    Own.PAYMENT: lambda s: s.order.payment.token if s.order.payment else None,
+    Own.IP: lambda s: s.order.device.ip if s.order.device else None,
+    Own.REGION: lambda s: s.order.ship_to.region,
+    Own.NODE: lambda s: s.node.node_id if s.node else None,
+    Own.SERVICE: lambda s: s.rate.service if s.rate else None,
+    Own.LANE: lambda s: f"{s.rate.node_id}|{s.rate.service}" if s.rate else None,
+}
+
+
 def keys_of(order: Order, entity: Entity) -> tuple[str, ...]:
     """The keys under which an order names an entity: none, one, or one for each distinct SKU or supplier."""
-    return _KEYS[entity](order)
+    read = _KEYS.get(entity)
+    return _pair(order, entity) if read is None else read(order)
 
 
 class Situation:
@@ -45,18 +80,23 @@ class Situation:
         node, rate: the lane in question, for features of a lane.
     """
 
-    __slots__ = ("_keys", "_network", "_shared", "as_of", "node", "order", "rate", "ref", "states")
+    __slots__ = ("_keys", "_network", "_seen", "_shared", "as_of", "node", "order", "rate", "ref", "states")
+
+    order: Order
+    node: Node | None
+    rate: Rate | None
 
     def __init__(self, order: Order, states: Mapping[EntityKey, EntityState], as_of: Millis, network: Network | None = None) -> None:
         self.order = order
         self.states = states
         self.as_of = as_of
         self.ref = code(order.order_id)
-        self.node: Node | None = None
-        self.rate: Rate | None = None
+        self.node = None
+        self.rate = None
         self._network = network
         self._keys: dict[Entity, list[EntityState]] = {}
         self._shared: dict[str, Any] = {}
+        self._seen: dict[tuple[int, str, bool], Series | None] = {}
 
     @property
     def network(self) -> Network:
@@ -69,7 +109,7 @@ class Situation:
         """The same situation seen from one lane."""
         lane = object.__new__(Situation)
         lane.order, lane.states, lane.as_of, lane.ref = self.order, self.states, self.as_of, self.ref
-        lane._network, lane._keys, lane._shared = self._network, self._keys, self._shared
+        lane._network, lane._keys, lane._shared, lane._seen = self._network, self._keys, self._shared, self._seen
         lane.node, lane.rate = self.network.node.get(rate.node_id), rate
         return lane
 
@@ -87,6 +127,22 @@ class Situation:
             states = self.states
             read = [states.get(EntityKey(entity, key)) for key in keys_of(self.order, entity)]
             found = self._keys[entity] = [state for state in read if state is not None]
+        return found
+
+    def own(self, which: Own) -> str | None:
+        """An identifier of the order, or of the lane in question; ``None`` when it names none."""
+        return _OWN[which](self)
+
+    def seen(self, state: EntityState, name: str, *, skip_own: bool) -> Series | None:
+        """The items of a series that were known at the decision, without the order's own if asked; ``None`` when there are none."""
+        key = (id(state), name, skip_own)
+        if key in self._seen:
+            return self._seen[key]
+        series = state.series(name)
+        if series is not None:
+            late = state.known_at > self.as_of
+            series = series.known_by(self.as_of if late else None, self.ref if skip_own else None)
+        found = self._seen[key] = series or None
         return found
 
     def history(self, entity: Entity) -> EntityState | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from feature_store.entities import Entity, EntityKey
+from feature_store.order import MICRO
 from feature_store.snapshot import Origin
 from feature_store.times import DAY
 from feature_store.views.aggregations import in_force, worst
@@ -47,7 +48,7 @@ def _customs(situation: Situation) -> Known | None:
     history = situation.history(Entity.REGION)
     series = history.series("customs") if history else None
     at = in_force(series, situation, situation.as_of) if series else None
-    return None if series is None or at is None else Known(series.value[at], series.when[at])
+    return None if series is None or at is None else Known(series.value[at] / MICRO, series.when[at])
 
 
 def _customs_age(situation: Situation) -> Known | None:
