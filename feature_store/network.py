@@ -7,13 +7,14 @@ currency's unit (``_micros``), times are :data:`~feature_store.times.Millis`, qu
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
 from feature_store.calendar import local_day, local_midnight
 from feature_store.entities import NETWORK_KEY, Entity, EntityKey
 from feature_store.order import MICRO, Order
+from feature_store.reservations import NONE_RESERVED, Reserved
 from feature_store.state import EntityState, Facts
 from feature_store.times import DAY, HOUR, Millis
 
@@ -85,18 +86,24 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """How many pieces of a SKU a node has, and how many of them it must keep."""
+    """How many pieces of a SKU a node has, how many of them it must keep, and how many other orders' plans have reserved."""
 
     node_id: str
     sku: str
     available: int
     safety: int = 0
     as_of: Millis | None = None
+    reserved: int = 0
+
+    @property
+    def free(self) -> int:
+        """Pieces that may be promised at all: available − safety, never below nought."""
+        return max(0, self.available - self.safety)
 
     @property
     def usable(self) -> int:
-        """Pieces that may be promised: available − safety, never below nought."""
-        return max(0, self.available - self.safety)
+        """Pieces that may be promised now: what is free and not reserved, never below nought."""
+        return max(0, self.available - self.safety - self.reserved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,13 +201,27 @@ def network_from_request(
     return Network(own_nodes, own_stock, own_rates, ages(own_nodes, own_stock, own_rates, as_of), supplied)
 
 
-def read_network(order: Order, states: Mapping[EntityKey, EntityState], as_of: Millis) -> Network:
-    """The network as the store knows it: all nodes, stock of the order's SKUs, rates of lanes to its region."""
+def read_network(order: Order, states: Mapping[EntityKey, EntityState], as_of: Millis, reserved: Reserved = NONE_RESERVED) -> Network:
+    """The network as the store knows it: all nodes, stock of the order's SKUs, rates of lanes to its region.
+
+    Args:
+        order: what is to be shipped.
+        states: of the network, the order's region and its SKUs.
+        as_of: the moment.
+        reserved: pieces that the plans of other orders hold.
+    """
     network = states.get(EntityKey(Entity.NETWORK, NETWORK_KEY))
     region = states.get(EntityKey(Entity.REGION, order.ship_to.region))
     nodes = network.derived("node", as_of, lambda told: _nodes(told, as_of)) if network else ()
     rates = region.derived("rate", as_of, lambda told: _rates(order.ship_to.region, told)) if region else ()
-    return _frame(order.ship_to.region, nodes, rates).holding(tuple(_stock(order, states, as_of)), as_of)
+    stock = tuple(_stock(order, states, as_of))
+    if reserved:
+        stock = tuple(_less(one, reserved.of(one.node_id, one.sku, one.as_of)) for one in stock)
+    return _frame(order.ship_to.region, nodes, rates).holding(stock, as_of)
+
+
+def _less(stock: Stock, reserved: int) -> Stock:
+    return replace(stock, reserved=reserved) if reserved else stock
 
 
 class _Frame:

@@ -47,3 +47,21 @@ datasets = Table(
     Column("uploaded_by", String(255), nullable=False),
     Column("uploaded_at", BigInteger, nullable=False),
 )
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("reservation_id", String(36), primary_key=True, comment="of the decision whose plan reserves the pieces"),
+    Column("node_id", Text, primary_key=True),
+    Column("sku", String(255), primary_key=True),
+    Column("qty", Integer, nullable=False),
+    Column("order_id", String(128), nullable=False, index=True),
+    Column("order_version", Integer, nullable=False),
+    Column("principal", String(255), nullable=False),
+    Column("reserved_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("ending", String(10), comment="settled, released, superseded; empty while it holds or after it expired"),
+    Column("ended_at", BigInteger),
+    Column("counts_until", BigInteger, nullable=False, comment="until when the pieces are missing from the usable stock"),
+    Index(None, "sku", "counts_until"),
+)

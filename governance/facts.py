@@ -40,8 +40,7 @@ def line_stock(order: Order, network: Network | None) -> tuple[LineStock, ...]:
     for stock in network.stock:
         node = nodes.get(stock.node_id)
         if node is None or node.ships:
-            usable = stock.available - stock.safety
-            left[stock.sku] = left.get(stock.sku, 0) + max(0, usable)
+            left[stock.sku] = left.get(stock.sku, 0) + stock.usable
     found = []
     for line in order.lines:
         there = left.get(line.sku)

@@ -27,6 +27,7 @@ class NodeReason(StrEnum):
     FORBIDDEN = "FORBIDDEN"
     NO_LANE = "NO_LANE"
     NO_STOCK = "NO_STOCK"
+    RESERVED = "RESERVED"
     SAFETY_STOCK = "SAFETY_STOCK"
     NO_CAPACITY = "NO_CAPACITY"
     DELIVER_BY = "DELIVER_BY"
@@ -44,6 +45,7 @@ class LineReason(StrEnum):
     """Why pieces of a line stay behind."""
 
     OUT_OF_STOCK = "OUT_OF_STOCK"
+    RESERVED = "RESERVED"
     SAFETY_STOCK = "SAFETY_STOCK"
     NO_LANE = "NO_LANE"
     NODE_CLOSED = "NODE_CLOSED"
@@ -62,6 +64,7 @@ NODE_TEXTS: Mapping[NodeReason, tuple[str, str]] = {
     NodeReason.FORBIDDEN: ("the request forbids it", "请求禁止使用该节点"),
     NodeReason.NO_LANE: ("no rate leads from it to region {region}", "该节点没有通往区域 {region} 的运价"),
     NodeReason.NO_STOCK: ("it has none of the ordered SKUs", "该节点没有订单中的任何商品"),
+    NodeReason.RESERVED: ("its pieces are reserved for other orders ({reserved})", "该节点的库存已为其他订单预留（{reserved} 件）"),
     NodeReason.SAFETY_STOCK: ("its {held} pieces are all safety stock", "该节点的 {held} 件全部为安全库存"),
     NodeReason.NO_CAPACITY: ("it has no capacity left", "该节点已无剩余处理能力"),
     NodeReason.DELIVER_BY: ("it delivers by {arrival} at p90, after {deliver_by}", "其 p90 送达时间 {arrival} 晚于要求的 {deliver_by}"),
@@ -77,6 +80,7 @@ NODE_TEXTS: Mapping[NodeReason, tuple[str, str]] = {
 
 LINE_TEXTS: Mapping[LineReason, tuple[str, str]] = {
     LineReason.OUT_OF_STOCK: ("{asked} pieces of {sku} are ordered, {usable} are usable in all nodes", "订购 {sku} 共 {asked} 件，全部节点可用 {usable} 件"),
+    LineReason.RESERVED: ("{reserved} pieces of {sku} are reserved for other orders", "{sku} 有 {reserved} 件已为其他订单预留"),
     LineReason.SAFETY_STOCK: ("{held} pieces of {sku} are held back as safety stock", "{sku} 有 {held} 件作为安全库存保留"),
     LineReason.NO_LANE: ("no node that has it in stock has a rate to region {region}", "有库存的节点都没有通往区域 {region} 的运价"),
     LineReason.NODE_CLOSED: ("a node that has it in stock is closed", "有库存的节点已关闭"),
@@ -148,6 +152,7 @@ def _node_why(sourcing: Sourcing, n: int, near: Neighbour | None, plan: Plan, *,
         "status": sourcing.nodes[n].status,
         "region": sourcing.order.ship_to.region,
         "held": int(sourcing.held_back[n].sum()),
+        "reserved": int(sourcing.reserved[n].sum()),
     }
     return _why(NODE_TEXTS[code], code.value, facts, delta)
 
@@ -164,6 +169,8 @@ def _hard_reason(sourcing: Sourcing, n: int) -> NodeReason | None:  # noqa: PLR0
     if not lanes.size:
         return NodeReason.NO_LANE
     if not stocked.any():
+        if sourcing.reserved[n].any():
+            return NodeReason.RESERVED
         return NodeReason.SAFETY_STOCK if sourcing.held_back[n].any() else NodeReason.NO_STOCK
     if problem.capacity[n] == 0:
         return NodeReason.NO_CAPACITY
@@ -220,10 +227,12 @@ def _stock_reason(sourcing: Sourcing, i: int, missing: int) -> LineReason | None
     problem = sourcing.problem
     s = problem.sku[i]
     asked = int(problem.quantity[problem.sku == s].sum())
-    usable, held = int(problem.stock[:, s].sum()), int(sourcing.held_back[:, s].sum())
+    usable, held, reserved = (int(pieces[:, s].sum()) for pieces in (problem.stock, sourcing.held_back, sourcing.reserved))
     served = np.zeros(problem.capacity.size, dtype=np.bool_)
     served[problem.node] = True
     if asked - usable >= missing:
+        if reserved >= missing:
+            return LineReason.RESERVED
         return LineReason.SAFETY_STOCK if held >= missing else LineReason.OUT_OF_STOCK
     return LineReason.NO_LANE if asked - int(problem.stock[served, s].sum()) >= missing else None
 
@@ -236,6 +245,7 @@ def _line_why(sourcing: Sourcing, i: int, code: LineReason, rules: tuple[LineRea
         "asked": int(problem.quantity[problem.sku == s].sum()),
         "usable": int(problem.stock[:, s].sum()),
         "held": int(sourcing.held_back[:, s].sum()),
+        "reserved": int(sourcing.reserved[:, s].sum()),
         "region": sourcing.order.ship_to.region,
         "deliver_by": moment(constraints.deliver_by) if constraints.deliver_by is not None else "",
         "temp_class": line.temp_class,

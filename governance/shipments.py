@@ -109,6 +109,8 @@ class Sourcing:
         term_fixed: the fixed part of each weighted term by lane (cost, lateness, split), (3, o).
         term_piece: the part per piece of each weighted term (cost, carbon), (2, m, o).
         blocked: for each rule that speaks of lines and lanes, what it forbids, (m, o).
+        held_back: pieces that are safety stock, (n, s).
+        reserved: pieces that other orders' plans have reserved, (n, s).
     """
 
     order: Order
@@ -126,6 +128,7 @@ class Sourcing:
     term_piece: I64
     blocked: Mapping[Rule, NDArray[np.bool_]]
     held_back: I64
+    reserved: I64
     problem: Problem
 
     @cached_property
@@ -262,7 +265,7 @@ def build_problem(
         [_arrival(lane, risk, ready[n], prices) for lane, risk, n in zip(lanes, known, at, strict=True)], dtype=np.int64
     ).reshape(-1, 2)
     skus = list(dict.fromkeys(line.sku for line in order.lines))
-    stock, held_back = _stock(network, index, skus)
+    stock, held_back, reserved = _stock(network, index, skus)
     blocked = _blocked(order, nodes, at, arrival, constraints)
     weight_g = np.array([prices.unknown_weight_g if line.weight_g is None else line.weight_g for line in order.lines])
     per_kg = np.array([lane.per_kg_micros for lane in lanes], dtype=np.float64)
@@ -295,7 +298,7 @@ def build_problem(
         credit=split,
     )
     return Sourcing(
-        order, network, constraints, decided_at, nodes, lanes, known, ready, arrival, carriage, co2e_g, term_fixed, term_piece, blocked, held_back, problem
+        order, network, constraints, decided_at, nodes, lanes, known, ready, arrival, carriage, co2e_g, term_fixed, term_piece, blocked, held_back, reserved, problem
     )  # fmt: skip
 
 
@@ -306,16 +309,17 @@ def _arrival(lane: Rate, risk: LaneRisk, ready: Millis, prices: Prices) -> tuple
     return ready + round(p50 * HOUR), ready + round(p90 * HOUR)
 
 
-def _stock(network: Network, index: Mapping[str, int], skus: Sequence[str]) -> tuple[I64, I64]:
-    """Usable pieces and those held back as safety stock, by node and SKU."""
-    usable, held = np.zeros((len(index), len(skus)), dtype=np.int64), np.zeros((len(index), len(skus)), dtype=np.int64)
+def _stock(network: Network, index: Mapping[str, int], skus: Sequence[str]) -> tuple[I64, I64, I64]:
+    """Usable pieces, those held back as safety stock, and those that other orders' plans have reserved, by node and SKU."""
+    usable, held, reserved = np.zeros((3, len(index), len(skus)), dtype=np.int64)
     column = {sku: s for s, sku in enumerate(skus)}
     for item in network.stock:
         n, s = index.get(item.node_id), column.get(item.sku)
         if n is not None and s is not None:
             usable[n, s] = item.usable
-            held[n, s] = max(0, item.available) - item.usable
-    return usable, held
+            held[n, s] = max(0, item.available) - item.free
+            reserved[n, s] = item.free - item.usable
+    return usable, held, reserved
 
 
 def _blocked(order: Order, nodes: Sequence[Node], at: I64, arrival: I64, constraints: Constraints) -> dict[Rule, NDArray[np.bool_]]:

@@ -7,23 +7,28 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from feature_store.times import Millis, now
-from governance.ledger.errors import KeyReused, NotDurable, RecordInvalid
+from feature_store.reservations import Reservation
+from feature_store.times import MINUTE, Millis, now
+from governance.ledger.errors import KeyReused, NotDurable, RecordInvalid, StockTaken
 from governance.ledger.ids import new_record_id
 from governance.ledger.log import Committed
 from governance.ledger.receipt import Signer, attach
 from governance.ledger.record import Sealed, seal
 from governance.ledger.rows import DecisionRow, Facets, Row
+from models.specs import DecisionType
 from serving.admission import ORDERS, Admitted, Ask, admit
 from serving.errors import MEDIA_TYPE, Problem, ProblemKind, fault, unavailable
 from serving.force import Force
-from serving.knowing import Made, Outcomes, ReadStates, make_decisions
+from serving.knowing import Made, Outcomes, ReadReserved, ReadStates, make_decisions, nothing_reserved
 from serving.recording import Context, Timing, draft_decision, draft_order, facets, order_facets, part_key
 from serving.rendering import answer_json, order_json, to_bytes
+from serving.reserving import release_of_lower, reservation
 
 log = logging.getLogger(__name__)
 
 LONGEST_RETRY_S = 30
+PLANS = 4
+"""So many plans are made for an order whose pieces other orders take while it is planned; then its fallback answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,8 @@ class Edges:
         force: the models and policies of this moment.
         fingerprint: keyed digest of a request, 32 bytes.
         running: digests of this code and of the libraries under it, for the record.
+        reserved: what other orders' plans hold of some SKUs.
+        hold_ms: how long a plan reserves its pieces.
     """
 
     force: Callable[[], Force]
@@ -86,6 +93,8 @@ class Edges:
     tenant: str = "default"
     running: Mapping[str, str] = field(default_factory=dict)
     clock: Callable[[], Millis] = now
+    reserved: ReadReserved = nothing_reserved
+    hold_ms: Millis = 30 * MINUTE
 
 
 class Answerer:
@@ -120,13 +129,19 @@ class Answerer:
         settled = await self._recall(admitted)
         if settled is not None:
             return settled
-        # 2. Know, 3. Score, 4. Constrain: inside the deadline, or the declared fallback.
-        outcomes = await make_decisions(admitted, force, self._edges.read, timing.started_at)
-        if isinstance(outcomes, Problem):
-            return refuse(outcomes)
-        # 5. Record: durable before anything is told.
-        committed = await self._record(admitted, force, timing, outcomes)
+        for overtaken in (*(0 for _ in range(PLANS)), PLANS):
+            # 2. Know, 3. Score, 4. Constrain: inside the deadline, or the declared fallback.
+            outcomes = await make_decisions(
+                admitted, force, self._edges.read, timing.started_at, reserved=self._edges.reserved, overtaken=overtaken
+            )
+            if isinstance(outcomes, Problem):
+                return refuse(outcomes)
+            # 5. Record: durable before anything is told. Where other orders have taken the pieces meanwhile, plan again from what is left.
+            committed = await self._record(admitted, force, timing, outcomes)
+            if committed is not None:
+                break
         # 6. Answer.
+        assert committed is not None, "a fallback reserves nothing"
         return refuse(committed) if isinstance(committed, Problem) else Reply(200, committed.response)
 
     async def _recall(self, admitted: Admitted) -> Reply | None:
@@ -137,10 +152,12 @@ class Answerer:
             log.exception("the database could not be asked for earlier answers")
             return refuse(self._not_durable("The database cannot be reached, so nothing was decided."))
 
-    async def _record(self, admitted: Admitted, force: Force, timing: Timing, outcomes: Outcomes) -> Committed | Problem:
-        """Seal the decisions and wait until they are on disk."""
+    async def _record(self, admitted: Admitted, force: Force, timing: Timing, outcomes: Outcomes) -> Committed | Problem | None:
+        """Seal the decisions and wait until they are on disk; ``None`` when another order has taken what the plan reserves."""
         try:
             committed = await self._edges.records.commit(self._rows(admitted, force, timing, outcomes))
+        except StockTaken:
+            return None
         except KeyReused:
             return _key_reused(admitted)
         except NotDurable as error:
@@ -153,7 +170,7 @@ class Answerer:
         return committed
 
     async def _dry_run(self, admitted: Admitted, force: Force, timing: Timing) -> Reply:
-        outcomes = await make_decisions(admitted, force, self._edges.read, timing.started_at)
+        outcomes = await make_decisions(admitted, force, self._edges.read, timing.started_at, reserved=self._edges.reserved)
         if isinstance(outcomes, Problem):
             return refuse(outcomes)
         answers = {name: to_bytes(answer_json(one, None, timing.elapsed_ms(), recorded=False)) for name, one in outcomes.made.items()}
@@ -176,20 +193,28 @@ class Answerer:
         whole = to_bytes(order_json(admitted, outcomes, answers, record_id))
         draft = draft_order(context, outcomes, {name: row.sealed.leaf_hash for name, row in parts.items()}, record_id, whole)
         sealed = seal(draft, self._edges.signer, self._edges.clock())
-        first = self._decision_row(admitted, sealed, admitted.key, attach(whole, sealed.receipt), order_facets(context, outcomes))
+        unplanned = None
+        if DecisionType.SPLIT_ORDER not in outcomes.made and outcomes.made:
+            unplanned = release_of_lower(next(iter(outcomes.made.values())), record_id, admitted.ask.principal, self._edges.clock())
+        first = self._decision_row(
+            admitted, sealed, admitted.key, attach(whole, sealed.receipt), order_facets(context, outcomes), unplanned
+        )
         return [first, *parts.values()]
 
     def _row(self, context: Context, force: Force, one: Made, key: str) -> DecisionRow:
         admitted, decision = context.admitted, one.decision
         record_id = new_record_id()
-        answer = to_bytes(answer_json(one, record_id, context.timing.elapsed_ms(), recorded=True))
+        reserves = reservation(one, record_id, admitted.ask.principal, self._edges.clock(), self._edges.hold_ms)
+        answer = to_bytes(answer_json(one, record_id, context.timing.elapsed_ms(), recorded=True, reserves=reserves))
         policy = admitted.policies[decision.type]
         draft = draft_decision(context, one, policy=policy, models=force.models, record_id=record_id, answer=answer)
         sealed = seal(draft, self._edges.signer, self._edges.clock())
-        return self._decision_row(admitted, sealed, key, attach(answer, sealed.receipt), facets(context, one))
+        return self._decision_row(admitted, sealed, key, attach(answer, sealed.receipt), facets(context, one), reserves)
 
-    def _decision_row(self, admitted: Admitted, sealed: Sealed, key: str, response: bytes, found_by: Facets) -> DecisionRow:
-        return DecisionRow(sealed, found_by, admitted.ask.principal, key, admitted.fingerprint, response)
+    def _decision_row(  # noqa: PLR0917 - a row has as many fields as it has
+        self, admitted: Admitted, sealed: Sealed, key: str, response: bytes, found_by: Facets, reserves: Reservation | None
+    ) -> DecisionRow:
+        return DecisionRow(sealed, found_by, admitted.ask.principal, key, admitted.fingerprint, response, reserves)
 
     def _not_durable(self, detail: str) -> Problem:
         """503; the wait doubles while the database keeps failing."""

@@ -10,10 +10,12 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Engine
 
 from feature_store.entities import EntityKey
+from feature_store.reservations import ReservationStore, Reserved
+from feature_store.times import Millis
 from governance.ledger.store import DecisionReader
 from serving.admission import Admitted
 from serving.answer import Earlier, Recall
-from serving.knowing import ReadStates, States
+from serving.knowing import ReadReserved, ReadStates, States
 
 T = TypeVar("T")
 
@@ -56,6 +58,15 @@ def states_from(store: Store, run: Run) -> ReadStates:
 
     def read(keys: Sequence[EntityKey]) -> Awaitable[States]:
         return run(lambda: store.read(keys))
+
+    return read
+
+
+def reserved_from(store: ReservationStore, run: Run) -> ReadReserved:
+    """Read what other orders have reserved for step 2, beside the states."""
+
+    def read(skus: Sequence[str], order_id: str, at: Millis) -> Awaitable[Reserved]:
+        return run(lambda: store.read(skus, order_id, at))
 
     return read
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from feature_store.entities import EntityKey
 from feature_store.network import Network, network_from_request, read_network
 from feature_store.network_request import NetworkRefused, check_network
 from feature_store.order import Order
+from feature_store.reservations import NONE_RESERVED, Reserved
 from feature_store.snapshot import FeatureSnapshot, Origin
 from feature_store.state import EntityState
 from feature_store.times import Millis
@@ -39,6 +40,29 @@ log = logging.getLogger(__name__)
 States = Mapping[EntityKey, EntityState]
 ReadStates = Callable[[Sequence[EntityKey]], Awaitable[States]]
 """Reads the states of entities in one round trip; raises anything when the store is down."""
+
+ReadReserved = Callable[[Sequence[str], str, Millis], Awaitable[Reserved]]
+"""Reads what other orders than this one have reserved of these SKUs; raises anything when the store is down."""
+
+
+async def nothing_reserved(_skus: Sequence[str], _order_id: str, _at: Millis) -> Reserved:
+    """What there is to read where no plan reserves."""
+    return NONE_RESERVED
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store told at the moment of a decision.
+
+    Attributes:
+        states: of the request's entities.
+        reserved: pieces of the order's SKUs that other orders' plans hold.
+        failure: why the store could not be read: (cause, detail).
+    """
+
+    states: States = field(default_factory=dict)
+    reserved: Reserved = NONE_RESERVED
+    failure: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +99,9 @@ class Outcomes:
         }
 
 
-async def make_decisions(admitted: Admitted, force: Force, read: ReadStates, at: Millis) -> Outcomes | Problem:
+async def make_decisions(
+    admitted: Admitted, force: Force, read: ReadStates, at: Millis, *, reserved: ReadReserved = nothing_reserved, overtaken: int = 0
+) -> Outcomes | Problem:
     """Read, score and constrain: every decision that the request asks for.
 
     Args:
@@ -83,17 +109,22 @@ async def make_decisions(admitted: Admitted, force: Force, read: ReadStates, at:
         force: models and policies.
         read: the feature store.
         at: the decision time.
+        reserved: what other orders' plans hold.
+        overtaken: after so many plans whose pieces went to other orders, fall back instead of planning once more; 0 plans.
     """
-    states, failure = await _read_states(admitted, read)
+    known = await _read_known(admitted, read, reserved, at)
     made: dict[str, Made] = {}
     skipped: dict[str, str] = {}
     for decision_type in admitted.types:
-        reason = _skip(admitted, decision_type, made, None if failure else states, at)
+        reason = _skip(admitted, decision_type, made, None if known.failure else known.states, at)
         if reason is not None:
             skipped[decision_type] = reason
             continue
         inputs = Inputs(decision_type, admitted.stage, at, order=admitted.order, oms_choice=_oms_choice(admitted))
-        found = _make(admitted, force, inputs, states, failure)
+        failure = known.failure
+        if overtaken and failure is None and decision_type == DecisionType.SPLIT_ORDER:
+            failure = ("contention", f"other orders took the pieces of {overtaken} plans while they were made")
+        found = _make(admitted, force, inputs, replace(known, failure=failure))
         if isinstance(found, Problem):
             return found
         made[decision_type] = found
@@ -101,22 +132,37 @@ async def make_decisions(admitted: Admitted, force: Force, read: ReadStates, at:
     return Outcomes(made, skipped, resolve(outcomes) if admitted.ask.type == ORDERS else None)
 
 
-async def _read_states(admitted: Admitted, read: ReadStates) -> tuple[States, tuple[str, str] | None]:
-    """The states of every entity that the request's types look at, or why they could not be read: (cause, detail)."""
+async def _read_known(admitted: Admitted, read: ReadStates, reserved: ReadReserved, at: Millis) -> Known:
+    """The states of every entity that the request's types look at, and what is reserved of its SKUs."""
     order = admitted.order
     if order is None:
-        return {}, None
+        return Known()
     keys = tuple(dict.fromkeys(key for decision_type in admitted.types for key in entity_keys(order, decision_type)))
+
+    async def both() -> Known:
+        if not _looks_at_stock(admitted):
+            return Known(await read(keys))
+        skus = tuple(dict.fromkeys(line.sku for line in order.lines))
+        states, held = await asyncio.gather(read(keys), reserved(skus, order.order_id, at))
+        return Known(states, held)
+
     try:
         if admitted.deadline is None:
-            return await read(keys), None
+            return await both()
         async with asyncio.timeout(max(0.0, remaining(admitted.deadline) or 0.0)):
-            return await read(keys), None
+            return await both()
     except TimeoutError:
-        return {}, ("deadline", _passed(admitted, "reading the features"))
+        return Known(failure=("deadline", _passed(admitted, "reading the features")))
     except Exception:  # whatever is wrong with the store, the caller gets the declared fallback
         log.exception("the feature store could not be read")
-        return {}, ("feature_store", "the features could not be read")
+        return Known(failure=("feature_store", "the features could not be read"))
+
+
+def _looks_at_stock(admitted: Admitted) -> bool:
+    """Whether the store's stock counts; a caller that tells its own stock answers for what it has promised of it."""
+    if isinstance(admitted.body, SplitBody) and admitted.body.stock is not None:
+        return DecisionType.ACCEPTANCE in admitted.types
+    return DecisionType.SPLIT_ORDER in admitted.types or DecisionType.ACCEPTANCE in admitted.types
 
 
 def _skip(admitted: Admitted, decision_type: str, made: Mapping[str, Made], states: States | None, at: Millis) -> str | None:
@@ -134,15 +180,15 @@ def _skip(admitted: Admitted, decision_type: str, made: Mapping[str, Made], stat
     return None
 
 
-def _make(admitted: Admitted, force: Force, inputs: Inputs, states: States, failure: tuple[str, str] | None) -> Made | Problem:
-    policy = admitted.policies[inputs.type]
+def _make(admitted: Admitted, force: Force, inputs: Inputs, known: Known) -> Made | Problem:
+    policy, failure = admitted.policies[inputs.type], known.failure
     if isinstance(admitted.body, CustomBody):
         inputs = replace(inputs, order_id=admitted.body.order_id)
     if failure is None and _late(admitted):
         failure = ("deadline", _passed(admitted, "deciding"))
     try:
         if failure is None:
-            inputs = _know(admitted, force, inputs, states)
+            inputs = _know(admitted, force, inputs, known)
             decision = decide(inputs, force.models, policy, timer=time.perf_counter)
             if not _late(admitted):
                 return Made(inputs, decision)
@@ -160,24 +206,24 @@ def _make(admitted: Admitted, force: Force, inputs: Inputs, states: States, fail
     return Made(inputs, decide(inputs, force.models, policy))
 
 
-def _know(admitted: Admitted, force: Force, inputs: Inputs, states: States) -> Inputs:
+def _know(admitted: Admitted, force: Force, inputs: Inputs, known: Known) -> Inputs:
     """The inputs of one decision: snapshot, network, lanes.
 
     Raises:
         NetworkRefused: nodes that nobody knows.
         RowInvalid: a custom type's row that its columns do not fit.
     """
-    body, order, at = admitted.body, admitted.order, inputs.decided_at
+    body, order, states, at = admitted.body, admitted.order, known.states, inputs.decided_at
     if isinstance(body, CustomBody):
         return replace(inputs, snapshot=row_snapshot(force, inputs.type, body.row, at))
     assert order is not None
     if inputs.type == DecisionType.SPLIT_ORDER and isinstance(body, SplitBody):
-        network = _network(body, order, states, at)
+        network = _network(body, order, known, at)
         check_nodes(order, network, body.constraints)
         lanes = lane_snapshots(order, network, states, at) if inputs.type in force.models else []
         return replace(inputs, network=network, lanes=tuple(lanes), constraints=body.constraints, weights=body.weights)
-    known = read_network(order, states, at) if inputs.type == DecisionType.ACCEPTANCE else None
-    return replace(inputs, snapshot=build_snapshot(inputs.type, order, states, at, known), network=known)
+    stocked = read_network(order, states, at, known.reserved) if inputs.type == DecisionType.ACCEPTANCE else None
+    return replace(inputs, snapshot=build_snapshot(inputs.type, order, states, at, stocked), network=stocked)
 
 
 def row_snapshot(force: Force, decision_type: str, row: Mapping[str, Any], at: Millis) -> FeatureSnapshot:
@@ -190,8 +236,8 @@ def row_snapshot(force: Force, decision_type: str, row: Mapping[str, Any], at: M
     return FeatureSnapshot(names, values, (None,) * len(names), origins, f"row:{artifact.digest[7:23]}", at)
 
 
-def _network(body: SplitBody, order: Order, states: States, at: Millis) -> Network:
-    stored = read_network(order, states, at)
+def _network(body: SplitBody, order: Order, known: Known, at: Millis) -> Network:
+    stored = read_network(order, known.states, at, known.reserved)
     check_network(order.currency, stored.node, body.nodes, body.stock, body.rates)
     return network_from_request(
         at,

@@ -9,9 +9,11 @@ import numpy as np
 import orjson
 
 from feature_store.network import Network
+from feature_store.reservations import Reservation
 from feature_store.snapshot import FeatureSnapshot
 from feature_store.times import format_time
 from governance.decision import Explanation, Reason
+from models.specs import DecisionType
 from serving.admission import Admitted
 from serving.knowing import Made, Outcomes
 
@@ -21,8 +23,10 @@ SHOWN_REASONS = 4
 JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 
-def answer_json(one: Made, decision_id: str | None, latency_ms: float, *, recorded: bool) -> dict[str, Any]:
-    """The answer without its receipt: what the record's ``response`` group holds. A dry run has no id, and no links."""
+def answer_json(
+    one: Made, decision_id: str | None, latency_ms: float, *, recorded: bool, reserves: Reservation | None = None
+) -> dict[str, Any]:
+    """The answer without its receipt: what the record's ``response`` group holds. A dry run has no id, no links, and reserves nothing."""
     decision = one.decision
     confidence, model, policy, snapshot, review = decision.confidence, decision.model, decision.policy, decision.snapshot, decision.review
     answer: dict[str, Any] = {
@@ -48,6 +52,11 @@ def answer_json(one: Made, decision_id: str | None, latency_ms: float, *, record
         else {"queue": review.queue, "due_at": format_time(review.due_at), "expires_to": review.expires_to},
     }
     answer.update(decision.details)
+    if decision.type == DecisionType.SPLIT_ORDER:
+        holds = reserves is not None and reserves.pieces
+        answer["reservation"] = (
+            {"id": reserves.reservation_id, "expires_at": format_time(reserves.expires_at)} if reserves and holds else None
+        )
     answer["links"] = {} if decision_id is None else _links(decision_id)
     return answer
 

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     """Processes that decide."""
     tenant: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")] = "default"
     """Named in every record."""
+    reservation_s: Annotated[int, Field(ge=1, le=7 * 86_400)] = 1_800
+    """How long a plan reserves its pieces of stock, unless they are settled or released before."""
     refresh_s: Annotated[float, Field(gt=0, le=60)] = 1.0
     """How often a replica asks the database which models and policies are in force."""
     demo: bool = True

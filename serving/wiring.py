@@ -13,6 +13,8 @@ from sqlalchemy import Engine
 
 from feature_store.database import make_engine
 from feature_store.online import OnlineStore
+from feature_store.reservations import ReservationStore
+from feature_store.times import SECOND
 from governance.access import Access, Role, create_key
 from governance.ledger.fingerprint import load_fingerprint
 from governance.ledger.log import Recorder
@@ -26,7 +28,7 @@ from serving.answer import Answerer, Edges
 from serving.api.decisions import READY_PATH, DecisionsApp
 from serving.api.schemas import ACCEPTANCE_EXAMPLE, FRAUD_EXAMPLE, SPLIT_EXAMPLE
 from serving.build import code_digest, environment_digest
-from serving.edges import recall_from, runner, states_from
+from serving.edges import recall_from, reserved_from, runner, states_from
 from serving.home import Home, open_home
 from serving.loading import ForceKeeper
 from serving.local_keys import local_key
@@ -144,6 +146,8 @@ def wire_decisions(settings: Settings, *, echoes: bool = True) -> WiredDecisions
         fingerprint=load_fingerprint(base.home.keys),
         tenant=settings.tenant,
         running={"build": code_digest(), "environment": environment_digest()},
+        reserved=reserved_from(ReservationStore(engine), run),
+        hold_ms=settings.reservation_s * SECOND,
     )
     access = Access(engine)
     access.refresh()

@@ -35,5 +35,9 @@ class KeyReused(LedgerError):
     """The idempotency key was used before for another request."""
 
 
+class StockTaken(LedgerError):
+    """Pieces that a plan reserves were promised to another order meanwhile. Nothing was recorded: decide again, from what is left."""
+
+
 class CursorInvalid(LedgerError):
     """A cursor that this search did not hand out."""

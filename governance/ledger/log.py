@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Engine, select, tuple_
 
 from feature_store.database import reading
+from feature_store.reservations import PiecesTaken
 from governance.ledger.compression import decompress
-from governance.ledger.errors import KeyReused, LedgerError, NotDurable
-from governance.ledger.rows import DecisionRow, RecordRow, Row, statements
+from governance.ledger.errors import KeyReused, LedgerError, NotDurable, StockTaken
+from governance.ledger.rows import DecisionRow, RecordRow, Row, reserving, statements
 from governance.ledger.tables import decisions, records
 from governance.ledger.writer import Writer
 
@@ -53,7 +54,9 @@ class _Waiting:
     keys: tuple[tuple[str, str], ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.keys = tuple(row.key for row in self.rows if isinstance(row, DecisionRow))
+        # Plans of one order take turns too: the later one takes the place of the earlier one.
+        orders = [("", f"reserves\x1f{one.order_id}") for one in reserving(self.rows)]
+        self.keys = (*(row.key for row in self.rows if isinstance(row, DecisionRow)), *orders)
 
     @property
     def ids(self) -> list[str]:
@@ -89,6 +92,7 @@ class Recorder:
 
         Raises:
             KeyReused: a key was used before for another request.
+            StockTaken: pieces that it reserves are not free any more; nothing was written. Decide again.
             NotDurable: it is not known to be on disk, so nothing may be told.
         """
         loop = asyncio.get_running_loop()
@@ -120,6 +124,7 @@ class Recorder:
 
         Raises:
             KeyReused: a key was used before for another request.
+            StockTaken: pieces that it reserves are not free any more; nothing was written.
             NotDurable: it is not known to be on disk, or not after ``timeout_s``.
         """
         future: Future[Settled] = Future()
@@ -197,7 +202,7 @@ class Recorder:
                 self._writer.write([row for waiting in turn for row in waiting.rows])
             except Exception as error:  # noqa: BLE001 - drivers raise more than their own errors, and the thread must live on
                 failure = error
-                losers = self._losers(turn) if self._writer.is_conflict(error) else []
+                losers = self._losers(turn, error)
                 if not losers and not self._writer.may_repeat(error):
                     break
                 settled += losers
@@ -212,7 +217,13 @@ class Recorder:
             return settled + [answer for waiting in turn for answer in self._settle([waiting])]
         return settled + [(waiting, _not_durable(failure)) for waiting in turn]
 
-    def _losers(self, turn: list[_Waiting]) -> list[tuple[_Waiting, Settled]]:
+    def _losers(self, turn: list[_Waiting], error: Exception) -> list[tuple[_Waiting, Settled]]:
+        """Those that cannot be written, with what they are told: the others are tried again without them."""
+        if isinstance(error, PiecesTaken):
+            lost = [waiting for waiting in turn if any(one.reservation_id in error.ids for one in reserving(waiting.rows))]
+            return [(waiting, StockTaken("pieces that the plan reserves were taken meanwhile")) for waiting in lost]
+        if not self._writer.is_conflict(error):
+            return []
         with self._reading.connect() as connection:
             return [(waiting, winner) for waiting in turn if (winner := find_winner(connection, waiting.rows)) is not None]
 

@@ -10,6 +10,8 @@ from itertools import chain
 from sqlalchemy import BigInteger, Float, Integer, LargeBinary, Table
 from sqlalchemy.types import TypeEngine
 
+from feature_store.reservations import Reservation
+from feature_store.tables import reservations
 from feature_store.times import Millis
 from governance.ledger.compression import compress
 from governance.ledger.record import Sealed
@@ -59,6 +61,7 @@ class DecisionRow:
     Attributes:
         fingerprint: keyed digest of the request, 32 bytes: tells a repeated request from another one under the same key.
         response: the bytes that are answered, receipt included.
+        reserves: the pieces of stock that it promises; recorded with it or not at all.
     """
 
     sealed: Sealed
@@ -67,6 +70,7 @@ class DecisionRow:
     idempotency_key: str
     fingerprint: bytes
     response: bytes
+    reserves: Reservation | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -82,6 +86,11 @@ class RecordRow:
 
 
 Row = DecisionRow | RecordRow
+
+
+def reserving(rows: Iterable[Row]) -> list[Reservation]:
+    """What the decisions among these rows reserve, in their order."""
+    return [row.reserves for row in rows if isinstance(row, DecisionRow) and row.reserves is not None]
 
 
 def pack(items: Iterable[str]) -> str:
@@ -104,23 +113,26 @@ def statements(rows: Sequence[Row], dialect: str) -> list[Statement]:
     decided = sorted((row for row in rows if isinstance(row, DecisionRow)), key=lambda row: row.key)
     facts = [_record(row.sealed) for row in rows]
     answers = [_decision(row) for row in decided]
+    pieces = [piece for reservation in reserving(rows) for piece in reservation.rows()]
     if dialect == "postgresql":
-        columns = [*zip(*facts, strict=True), *zip(*answers, strict=True)]
-        return [(_postgresql_statement(with_decisions=bool(answers)), tuple(list(column) for column in columns))]
+        columns = [*zip(*facts, strict=True), *zip(*pieces, strict=True), *zip(*answers, strict=True)]
+        statement = _postgresql_statement(with_pieces=bool(pieces), with_decisions=bool(answers))
+        return [(statement, tuple(list(column) for column in columns))]
     return [
         (_sqlite_statement(table, len(part)), tuple(chain.from_iterable(part)))
-        for table, values in ((records, facts), (decisions, answers))
+        for table, values in ((records, facts), (reservations, pieces), (decisions, answers))
         for part in (values[start : start + _SQLITE_ROWS] for start in range(0, len(values), _SQLITE_ROWS))
     ]
 
 
 @cache
-def _postgresql_statement(*, with_decisions: bool) -> str:
+def _postgresql_statement(*, with_pieces: bool, with_decisions: bool) -> str:
     """Arrays in, one per column: the text is the same for any number of rows, so the server plans it once."""
     into_records = _from_arrays(records)
     if not with_decisions:
         return into_records
-    return f"WITH recorded AS ({into_records}) {_from_arrays(decisions)}"
+    also = f", reserved AS ({_from_arrays(reservations)})" if with_pieces else ""
+    return f"WITH recorded AS ({into_records}){also} {_from_arrays(decisions)}"
 
 
 @cache

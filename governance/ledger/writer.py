@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from governance.ledger.rows import Row, statements
+from feature_store.reservations import reserve
+from governance.ledger.rows import Row, reserving, statements
 
 _LOST_RACES = ("40001", "40P01")
 """SQLSTATE of a transaction that PostgreSQL rolled back in favour of another one: nothing was written, it can be tried again."""
@@ -27,18 +28,24 @@ class Writer:
         self._connection: Any = None
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Insert all rows and commit, or leave nothing; when the connection is lost meanwhile, nobody knows which."""
-        todo = statements(rows, self._dialect)
+        """Insert all rows and commit, or leave nothing; when the connection is lost meanwhile, nobody knows which.
+
+        Raises:
+            PiecesTaken: some of the rows reserve pieces that are not free any more; nothing was written.
+        """
+        todo, wanted = statements(rows, self._dialect), reserving(rows)
         if self._connection is None:
             self._connection = self._connect()
         try:
             # Closed here, whatever happens: a cursor that an exception's traceback keeps would be freed by some other thread's garbage
             # collection, which then waits for this connection, which may wait for that very thread's write lock.
             with contextlib.closing(self._connection.cursor()) as cursor:
-                if self._dialect == "postgresql":  # autocommit: the one statement is the transaction, in one round trip
+                if self._dialect == "postgresql" and not wanted:  # autocommit: the one statement is the transaction, in one round trip
                     cursor.execute(*todo[0])
                 else:
-                    cursor.execute("BEGIN IMMEDIATE")
+                    cursor.execute("BEGIN" if self._dialect == "postgresql" else "BEGIN IMMEDIATE")
+                    if wanted:
+                        reserve(cursor, wanted, self._dialect)
                     for statement in todo:
                         cursor.execute(*statement)
                     cursor.execute("COMMIT")

@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 from feature_store.columns import read_columns, type_column
 from feature_store.events import Event, EventType
 from feature_store.online import OnlineStore
+from feature_store.reservations import ReservationStore
 from feature_store.times import HOUR, now
 from feature_store.views import SERVICES
 from governance.access import Access, Role, create_key
@@ -36,7 +37,7 @@ from models.specs import SPECS, Task
 from serving.answer import Answerer, Edges
 from serving.api.decisions import DecisionsApp
 from serving.api.schemas import ACCEPTANCE_EXAMPLE
-from serving.edges import recall_from, runner, states_from
+from serving.edges import recall_from, reserved_from, runner, states_from
 from serving.force import Force
 from serving.lookups import Lookups
 
@@ -179,6 +180,7 @@ def make_service(engine: Engine, force: Force) -> tuple[Service, Recorder]:
     edges = Edges(
         force=lambda: force, read=states_from(store, run), recall=recall_from(reader, run), records=recorder,
         signer=Signer("ordinance.test/log", b"s" * 32), fingerprint=fingerprinter(b"f" * 32), running={"build": "test", "environment": "test"},
+        reserved=reserved_from(ReservationStore(engine), run),
     )  # fmt: skip
     app = DecisionsApp(Answerer(edges), Lookups(reader, run), Access(engine), lambda: force)
     store.ingest(network_events())
