@@ -201,6 +201,7 @@ FOLDS: Final[dict[EventType, tuple[Fold, ...]]] = {
         _item(_E.CUSTOMER, "customer_id", "devices", "device_id"),
         _item(_E.CUSTOMER, "customer_id", "addresses", "address_id"),
         _item(_E.CUSTOMER, "customer_id", "payments", "payment_token"),
+        _item(_E.CUSTOMER, "customer_id", "ips", "ip"),
         *(_item(entity, by, "orders", "customer_id", KEEP_MANY) for entity, by in _PARTIES[1:]),
         *(_item(entity, by, "spent", "amount") for entity, by in _PARTIES[1:]),
         *(_item(entity, by, "orders", "amount") for entity, by in _PAIRS),
