@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -10,11 +9,11 @@ import numpy as np
 from feature_store.entities import Entity, EntityKey
 from feature_store.network import Network, Rate
 from feature_store.order import Order
-from feature_store.snapshot import FeatureSnapshot, Origin
+from feature_store.snapshot import FeatureSnapshot
 from feature_store.state import EntityState
 from feature_store.times import Millis
 from feature_store.views import acceptance, fraud, lanes
-from feature_store.views.definition import Feature, FeatureService, Scope
+from feature_store.views.definition import Feature, FeatureService, Row, Scope, settle
 from feature_store.views.situation import Situation, keys_of
 
 __all__ = ["SERVICES", "Feature", "FeatureService", "build_snapshot", "entity_keys", "lane_snapshots"]
@@ -23,9 +22,6 @@ SERVICES: Mapping[str, FeatureService] = {service.type: service for service in (
 """The features of each built-in decision type, in the order in which its model gets them."""
 
 _ENTITIES: Mapping[str, tuple[Entity, ...]] = {"acceptance": acceptance.ENTITIES, "fraud": fraud.ENTITIES, "split-order": lanes.ENTITIES}
-
-_DEFAULT, _STORE = Origin.DEFAULT, Origin.STORE
-_Row = tuple[float, Millis | None, Origin]
 
 
 def entity_keys(order: Order, decision_type: str) -> tuple[EntityKey, ...]:
@@ -71,10 +67,10 @@ def lane_snapshots(
     """
     service = SERVICES["split-order"]
     situation = Situation(order, states, as_of, network)
-    shared: list[_Row | None] = [_compute(one, situation) if one.scope is Scope.ORDER else None for one in service.features]
-    for_node: dict[str, list[_Row | None]] = {}
+    shared: list[Row | None] = [_compute(one, situation) if one.scope is Scope.ORDER else None for one in service.features]
+    for_node: dict[str, list[Row | None]] = {}
     candidates = network.lanes(order.ship_to.region) if only is None else tuple(only)
-    rows: list[list[_Row]] = []
+    rows: list[list[Row]] = []
     for lane in candidates:
         seen = situation.on(lane)
         if lane.node_id not in for_node:
@@ -97,17 +93,11 @@ def lane_snapshots(
     ]
 
 
-def _compute(feature: Feature, situation: Situation) -> _Row:
-    known = feature.calculation.run(situation)
-    if known is None:
-        return feature.default, None, _DEFAULT
-    value, event_time, origin = known
-    if math.isnan(value):
-        return feature.default, None, _DEFAULT
-    return value, event_time, origin or _STORE
+def _compute(feature: Feature, situation: Situation) -> Row:
+    return settle(feature, feature.calculation.run(situation), situation.as_of)
 
 
-def _snapshot(service: FeatureService, rows: list[_Row], as_of: Millis) -> FeatureSnapshot:
+def _snapshot(service: FeatureService, rows: list[Row], as_of: Millis) -> FeatureSnapshot:
     values = np.array([row[0] for row in rows], dtype=np.float64)
     values.flags.writeable = False
     return FeatureSnapshot(service.names, values, tuple(row[1] for row in rows), tuple(row[2] for row in rows), service.view_version, as_of)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -423,6 +424,23 @@ class Feature:
     def version(self) -> str:
         """Changes when its definition does, and only then."""
         return f"{self.name}-{hashlib.sha256(self.definition.encode()).hexdigest()[:12]}"
+
+
+Row = tuple[float, Millis | None, Origin]
+"""A value as a snapshot holds it: number, event time, origin."""
+
+
+def settle(feature: Feature, known: Known | None, as_of: Millis) -> Row:
+    """What a feature is, given what its calculation found: its default where that is nothing, not a number, or older than the feature's ttl.
+
+    The last step of every evaluator, online and offline.
+    """
+    if known is None:
+        return feature.default, None, Origin.DEFAULT
+    value, event_time, origin = known
+    if math.isnan(value) or (feature.ttl is not None and event_time is not None and as_of - event_time > feature.ttl):
+        return feature.default, None, Origin.DEFAULT
+    return value, event_time, origin or Origin.STORE
 
 
 def duration(length: Millis) -> str:
