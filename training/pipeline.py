@@ -96,7 +96,9 @@ CardMaker = Callable[[Floats], tuple[FeatureCard, ...]]
 """Rows that are learnt from, float64 (n, m) → how a person reads each of the m features."""
 
 
-def train(table: TrainingTable, spec: TrainingSpec, cards: CardMaker, progress: Report = silent) -> TrainedModel:
+def train(
+    table: TrainingTable, spec: TrainingSpec, cards: CardMaker, progress: Report = silent, *, parts: Split | None = None
+) -> TrainedModel:
     """Train one model.
 
     Args:
@@ -104,6 +106,7 @@ def train(table: TrainingTable, spec: TrainingSpec, cards: CardMaker, progress: 
         spec: what to make of them.
         cards: how a person reads the features.
         progress: is told of every step; may raise :class:`~training.progress.TrainingCancelled`.
+        parts: the split where it is laid down; else the newest fifth judges.
 
     Raises:
         DataRefused: too few rows, or one outcome only, on one side of the split.
@@ -111,7 +114,7 @@ def train(table: TrainingTable, spec: TrainingSpec, cards: CardMaker, progress: 
     seconds: dict[str, float] = {}
     # 1. Split by time and group.
     progress(step("splitting", 0.08))
-    parts = split(table)
+    parts = parts or split(table)
     _check_parts(table, parts)
     # 2. Tune under the budget.
     started = time.monotonic()

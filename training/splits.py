@@ -8,6 +8,7 @@ whole: taking those that are known would teach a wrong base rate.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +41,7 @@ class Split:
     """How a table was split.
 
     Attributes:
-        method: ``time`` (the newest rows judge) or ``hash`` (no times: a fifth of the groups judge).
+        method: ``time`` (the newest rows judge), ``hash`` (no times: a fifth of the groups judge) or ``prescribed``.
         develop: rows that may be learnt from, oldest first.
         test: rows that judge the final model and nothing else.
         folds: splits inside ``develop``, forward in time, for tuning.
@@ -82,6 +83,34 @@ def split(table: TrainingTable) -> Split:
             folds.append(Fold(fit, judge))
     cross = _cross(table, develop, first=_first_calibrated(table, develop))
     return Split("time", develop, test, tuple(folds), cross, cut, len(order) - len(test) - len(develop))
+
+
+def prescribed(table: TrainingTable, develop: Integers, test: Integers, folds: Sequence[tuple[Integers, Integers]]) -> Split:
+    """A split that somebody else has laid down, such as a published comparison's weeks.
+
+    Args:
+        table: where the rows are; it has times.
+        develop: rows to learn from.
+        test: rows that judge the final model.
+        folds: (rows to fit on, rows to judge by) for tuning; they may lie before ``develop``.
+
+    Raises:
+        ValueError: rows to learn from lie behind rows that judge, or their outcome was not known by then; a fold touches the test rows.
+    """
+    if table.time is None:
+        raise ValueError("a prescribed split needs times")
+    for past, future in ((develop, test), *folds):
+        begins = int(table.time[future].min())
+        known = table.time if table.label_known_at is None else table.label_known_at
+        if table.time[past].max() >= begins or known[past].max() > begins:
+            raise ValueError("rows to learn from must be over, and their outcome known, before the first row that judges")
+    cut = int(table.time[test].min())
+    if any(np.isin(rows, test).any() for fold in folds for rows in fold):
+        raise ValueError("configurations may not be chosen on the test rows")
+    develop, test = (rows[np.argsort(table.time[rows], kind="stable")] for rows in (develop, test))
+    cross = _cross(table, develop, first=_first_calibrated(table, develop))
+    left_out = int((table.time < cut).sum()) - len(develop)
+    return Split("prescribed", develop, test, tuple(Fold(fit, judge) for fit, judge in folds), cross, cut, left_out)
 
 
 def _learnable(table: TrainingTable, past: Integers, future: Integers, cut: int) -> Integers:
