@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import struct
 import uuid
 import zlib
@@ -17,7 +18,7 @@ from sqlalchemy import Row as SqlRow
 from feature_store.database import Reads, reading
 from feature_store.times import Millis
 from governance.ledger.compression import decompress
-from governance.ledger.errors import CursorInvalid
+from governance.ledger.errors import CursorInvalid, RecordCorrupt
 from governance.ledger.opened import check, read_groups
 from governance.ledger.receipt import Receipt
 from governance.ledger.rows import pack, unpack
@@ -199,6 +200,25 @@ class DecisionReader:
             lines = [_line(row) for row in connection.execute(statement)]
         more = len(lines) > limit
         return Page(tuple(lines[:limit]), _write_cursor(lines[limit - 1], filters) if more else None)
+
+    def newest(self, filters: Filters, limit: int) -> list[DecisionLine]:
+        """The newest ``limit`` decisions that pass all filters, newest first; for samples and figures, so it has no pages."""
+        statement = select(*_LINE).where(*_conditions(filters, self._engine.dialect.name))
+        with self._engine.connect() as connection:
+            rows = connection.execute(statement.order_by(decisions.c.decided_at.desc(), decisions.c.record_id.desc()).limit(limit))
+            return [_line(row) for row in rows]
+
+    def newest_groups(self, filters: Filters, limit: int) -> list[Mapping[str, Any]]:
+        """The groups of the newest ``limit`` decisions that pass all filters, newest first, without the answers; damaged records are left out."""
+        statement = select(records.c.body).join_from(decisions, records, decisions.c.record_id == records.c.record_id)
+        statement = statement.where(*_conditions(filters, self._engine.dialect.name))
+        with self._engine.connect() as connection:
+            rows = connection.execute(statement.order_by(decisions.c.decided_at.desc(), decisions.c.record_id.desc()).limit(limit)).all()
+        found: list[Mapping[str, Any]] = []
+        for row in rows:
+            with contextlib.suppress(RecordCorrupt):
+                found.append(read_groups(bytes(row.body)))
+        return found
 
     def get(self, record_id: str) -> StoredDecision | None:
         """One decision with its record; ``None`` where there is none."""
