@@ -74,6 +74,12 @@ def ingest(engine: Engine, batch: Iterable[Event]) -> IngestResult:
     return IngestResult(len(new), len(told) - len(new) - len(conflicts), conflicts)
 
 
+def load_events(connection: Connection, told: Sequence[Event]) -> None:
+    """Store events whose effects are stored as whole states (:func:`write_states`); one whose id is known changes nothing."""
+    for at in range(0, len(told), _CHUNK):
+        _insert(connection, sorted(told[at : at + _CHUNK], key=lambda event: event.event_id))
+
+
 def _differs(event: Event, first: Event, known: _Row | None) -> bool:
     """Whether it tells something else than what is known by its id, or than the first of that id in the batch."""
     if known is None and event is first:

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from feature_store.database import Reads
 from feature_store.entities import Entity, EntityKey
 from feature_store.events import Event
-from feature_store.ingest import IngestResult, ingest, write_states
+from feature_store.ingest import IngestResult, ingest, load_events, write_states
 from feature_store.state import EntityState
 
 __all__ = ["IngestResult", "OnlineStore"]
@@ -70,10 +70,17 @@ class OnlineStore:
         """
         return ingest(self._engine, batch)
 
-    def load_states(self, states: Mapping[EntityKey, EntityState]) -> None:
-        """Store whole states, over what was there: for filling an empty home from a replayed history."""
+    def load_states(self, states: Mapping[EntityKey, EntityState], told: Sequence[Event] = ()) -> None:
+        """Store whole states, over what was there: for filling an empty home from a replayed history.
+
+        Args:
+            states: as the history leaves them.
+            told: the events that made them, so that they can be rebuilt and checked; whoever leaves them out says so with
+                :func:`feature_store.gaps.note_gap`.
+        """
         with self._engine.begin() as connection:
             write_states(connection, states)
+            load_events(connection, told)
 
 
 @lru_cache(maxsize=512)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -42,9 +42,11 @@ def fill(settings: Settings) -> None:
     start = to_date(local_day(midnight) - DEFAULT_DAYS + 1)
     stream: Iterator[Event | SimulatedOrder] = iter(simulate(settings.demo_orders, SEED, start).stream())
     # 1. What happened until midnight is history; what the world would do after it, nobody knows yet.
-    history = build_history(stream, until=midnight)
-    OnlineStore(base.engine).load_states(history.states)
-    _say(f"{settings.demo_orders:,} orders simulated, {len(history.states):,} entities known", began)
+    told: list[Event] = []
+    history = build_history(_noting(stream, told, midnight), until=midnight)
+    OnlineStore(base.engine).load_states(history.states, told)
+    _say(f"{settings.demo_orders:,} orders simulated, {len(told):,} events and {len(history.states):,} entities known", began)
+    del told
     # 2. Three models, through the pipeline that a user's file takes.
     shop = workshop(base)
     trainer = local_principal(Role.TRAINER)
@@ -62,6 +64,14 @@ def fill(settings: Settings) -> None:
     orders = [order for order, _ in zip(today, range(DEMO_DECISIONS), strict=False)]
     write_orders(base.home.folder / ORDERS_FILE, orders)
     base.engine.dispose()
+
+
+def _noting(stream: Iterable[Event | SimulatedOrder], told: list[Event], until: Millis) -> Iterator[Event | SimulatedOrder]:
+    """The stream as it is; the events that are known by ``until`` are noted down as they pass."""
+    for item in stream:
+        if isinstance(item, Event) and item.known_at <= until:
+            told.append(item)
+        yield item
 
 
 def write_orders(path: Path, orders: list[SimulatedOrder]) -> None:
