@@ -211,6 +211,35 @@ class UnfilledLine(BaseModel):
     rules: Annotated[list[str] | None, Field(description="every constraint whose lifting would help")] = None
 
 
+class ReservationHeld(BaseModel):
+    """The plan's pieces are held until then, unless they are settled or released before."""
+
+    id: Annotated[str, Field(description="that of the decision")]
+    expires_at: Time
+
+
+class ReservedPieces(BaseModel):
+    """Pieces of one SKU at one node."""
+
+    node_id: str
+    sku: str
+    qty: int
+
+
+class ReservationAnswer(BaseModel):
+    """A reservation as it stands."""
+
+    id: str
+    order_id: str
+    order_version: int
+    state: Literal["held", "expired", "settled", "released", "superseded"]
+    reserved_at: Time
+    expires_at: Time
+    ended_at: Annotated[Time | None, Field(description="null while it holds, and after it expired")]
+    pieces: list[ReservedPieces]
+    links: dict[str, str]
+
+
 class SplitAnswer(DecisionAnswer):
     """From where the order ships. Of a fallback, what belongs to a plan is absent."""
 
@@ -223,7 +252,7 @@ class SplitAnswer(DecisionAnswer):
     unfilled: list[UnfilledLine] | None = None
     network_ages_s: Annotated[dict[str, float] | None, Field(description="age of what the store or the request told of the network")] = None
     delta_vs_oms_choice: dict[str, Any] | None = None
-    reservation: dict[str, Any] | None = None
+    reservation: Annotated[ReservationHeld | None, Field(description="null where nothing ships, for a fallback and for a dry run")] = None
 
 
 class Prediction(BaseModel):

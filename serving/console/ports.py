@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from feature_store.events import Event
+from feature_store.ingest import IngestResult
+from feature_store.reservations import Held
 from feature_store.times import Millis
 from serving.console.session import SessionSigner
 from serving.errors import Problem
@@ -368,6 +371,30 @@ class Models(Protocol):
         """Make a version the champion of its type. Raises :class:`Refused`."""
 
 
+class Reservations(Protocol):
+    """What becomes of the pieces that plans have promised (:class:`feature_store.reservations.ReservationStore`)."""
+
+    def settle(self, reservation_id: str, principal: str) -> Held:
+        """The pieces have left."""
+
+    def release(self, reservation_id: str, principal: str) -> Held:
+        """The pieces are not needed any more."""
+
+
+class Intake(Protocol):
+    """Where business events go in."""
+
+    @property
+    def skew(self) -> Millis:
+        """How far an event's time may lie ahead of our clock."""
+
+    def now(self) -> Millis:
+        """Our clock: when an event that comes now becomes known."""
+
+    def take(self, events: Sequence[Event]) -> IngestResult:
+        """Make events durable, each once. Raises :class:`Refused` with 503 when the database does not answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wiring:
     """Everything the console works with; made once, at start.
@@ -388,3 +415,5 @@ class Wiring:
     base_url: str = "http://127.0.0.1:8000"
     max_upload_bytes: int = 512 * 1024 * 1024
     secure_cookies: bool = False
+    intake: Intake | None = None
+    reservations: Reservations | None = None

@@ -8,11 +8,15 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from feature_store import datasets, times
+from feature_store.events import FUTURE_SKEW
+from feature_store.reservations import ReservationStore
+from feature_store.times import Millis
 from governance.access import Access
 from governance.ledger.store import DecisionReader
 from serving.console.joined.accounts import StoredAccounts
 from serving.console.joined.cards import Cards
 from serving.console.joined.decisions import RecordedDecisions
+from serving.console.joined.intake import StoredIntake
 from serving.console.joined.registered import Publish, RegisteredModels
 from serving.console.joined.workbench import LocalWorkbench
 from serving.console.ports import Wiring
@@ -31,11 +35,13 @@ def join(
     publish: Publish | None,
     base_url: str,
     limits: datasets.Limits | None = None,
+    event_skew: Millis = FUTURE_SKEW,
 ) -> Wiring:
     """Join the console's ports to one home.
 
     ``keys``, ``models`` and ``datasets_folder`` are folders of the home; ``launch`` starts a queued training outside this process;
-    ``publish`` puts a version in service and is ``None`` where no one person alone may; ``base_url`` is how users reach the service.
+    ``publish`` puts a version in service and is ``None`` where no one person alone may; ``base_url`` is how users reach the service;
+    ``event_skew`` is how far an event's time may lie ahead of our clock.
     """
     limits = limits or datasets.Limits()
     cards = Cards(models)
@@ -49,4 +55,6 @@ def join(
         base_url=base_url.rstrip("/"),
         max_upload_bytes=limits.bytes,
         secure_cookies=base_url.startswith("https:"),
+        intake=StoredIntake(engine, event_skew),
+        reservations=ReservationStore(engine),
     )
