@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from feature_store.entities import Entity
 from feature_store.folding import Shape
 from feature_store.folding import scale as scale_of
-from feature_store.order import MICRO
 from feature_store.snapshot import Origin
 from feature_store.state import EntityState, Series, code
 from feature_store.times import DAY, HOUR, MINUTE, Millis
@@ -331,6 +330,8 @@ def in_force(series: Series, situation: Situation, moment: Millis) -> int | None
 
 
 def _foreseen(part: Forecast) -> OneHistory:
+    scale = scale_of(part.entity, part.series)
+
     def one(state: EntityState, situation: Situation) -> Known | None:
         series = state.series(part.series)
         if series is None:
@@ -339,6 +340,6 @@ def _foreseen(part: Forecast) -> OneHistory:
         if not found:
             return Known(0.0) if min(series.known) <= situation.as_of else None
         at = max(found, key=lambda one: (series.value[one], one))
-        return Known(series.value[at] / MICRO, min(series.when[at], situation.as_of))
+        return Known(series.value[at] / scale, min(series.when[at], situation.as_of))
 
     return one

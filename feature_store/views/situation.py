@@ -60,7 +60,7 @@ _OWN: Mapping[Own, Callable[[Situation], str | None]] = {
     Own.PAYMENT: lambda s: s.order.payment.token if s.order.payment else None,
     Own.IP: lambda s: s.order.device.ip if s.order.device else None,
     Own.REGION: lambda s: s.order.ship_to.region,
-    Own.NODE: lambda s: s.node.node_id if s.node else None,
+    Own.NODE: lambda s: s.rate.node_id if s.rate else None,
     Own.SERVICE: lambda s: s.rate.service if s.rate else None,
     Own.LANE: lambda s: f"{s.rate.node_id}|{s.rate.service}" if s.rate else None,
 }
