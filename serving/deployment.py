@@ -61,6 +61,7 @@ class ConsoleReplica:
         from serving.wiring import wire_console
 
         self._app = wire_console(Settings(**settings), _TrainingLauncher(settings))
+        _collect_less()
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The application that Ray Serve calls for each request."""

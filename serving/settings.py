@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     """How long a plan reserves its pieces of stock, unless they are settled or released before."""
     refresh_s: Annotated[float, Field(gt=0, le=60)] = 1.0
     """How often a replica asks the database which models and policies are in force."""
+    event_skew_s: Annotated[float, Field(ge=0, le=3_600)] = 60.0
+    """How far an event's time may lie ahead of our clock: what is going to happen is told by a forecast."""
     demo: bool = True
     """Whether a new home is a demo home: local keys for every role, a simulated history, publishing without a second person."""
     demo_orders: Annotated[int, Field(ge=2_000, le=1_000_000)] = 24_000

@@ -188,6 +188,7 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
         launch=launch,
         publish=publish if base.home.demo else None,
         base_url=settings.address,
+        event_skew=round(settings.event_skew_s * SECOND),
     )
     app = create_console(joined)
     app.include_router(system.routes(system.Probes(base.engine, settings.local_url + READY_PATH)))

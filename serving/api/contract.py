@@ -172,6 +172,8 @@ def _completed(operation: Operation, described: Mapping[str, Any]) -> dict[str, 
         made["parameters"] = described["parameters"]
     if operation.raw is not None:
         made["requestBody"] = _body({"type": "string"}, operation)
+    elif operation.body is not None:
+        made["requestBody"] = _body({"$ref": _REFERENCE.format(model=operation.body.__name__)}, operation)
     elif "requestBody" in described:
         schema = next(iter(described["requestBody"]["content"].values()))["schema"]
         made["requestBody"] = _body(schema, operation)

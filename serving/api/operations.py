@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from governance.ledger.store import MAX_LIMIT
 from models.specs import DecisionType
 from serving.api import answer_schemas as answers
+from serving.api import events as intake
 from serving.api import look_schemas as looks
 from serving.api import schemas
 from serving.errors import ProblemKind
@@ -218,6 +219,13 @@ CONSOLE: Mapping[str, Operation] = {
     one.name: one
     for one in (
         Operation(
+            "POST", "/v1/events", "Tell what happened", "Up to 5,000 events: `{\"events\": [...]}`, one event alone, or one a line as "
+            "`application/x-ndjson`. What is wrong is refused with its position, the rest is kept; 422 when nothing was. Late and out of "
+            "order is normal. The same `event_id` counts once; a correction is an event of its own. Every event that was taken is durable and "
+            "counts in the next decision. `known_at` is when it arrives. docs/events.md lists types, keys and fields.",
+            body=intake.EventsBody, requests={"full": intake.EXAMPLE}, answer=intake.EventsAnswer, example="events", problems=BODY,
+        ),
+        Operation(
             "POST", "/v1/datasets", "Hand a table in", "The body is the CSV file itself, plain or gzip. It is stored by its SHA-256, and the "
             "report says what it holds and what is wrong with it, by row and column.", requests={"table": _TABLE_EXAMPLE}, raw="text/csv",
             answer=looks.DatasetAnswer, example="dataset", status=201, problems=(*ANY, _K.TOO_LARGE, _K.INVALID),
@@ -239,6 +247,15 @@ CONSOLE: Mapping[str, Operation] = {
         Operation(
             "DELETE", "/v1/trainings/{training_id}", "Stop a training", "It stops at its next step.", answer=looks.TrainingAnswer,
             example="training", status=202, problems=(*ANY, _K.NOT_FOUND, _K.CONFLICT),
+        ),
+        Operation(
+            "POST", "/v1/reservations/{reservation_id}/settle", "Settle a reservation", "The pieces have left the shelf. They stay missing "
+            "from the usable stock until the node tells a stock level of a later time. May be sent again, and also after the expiry.",
+            answer=answers.ReservationAnswer, example="reservation", problems=(*ANY, _K.NOT_FOUND, _K.CONFLICT),
+        ),
+        Operation(
+            "POST", "/v1/reservations/{reservation_id}/release", "Release a reservation", "The pieces are free for other orders at once. "
+            "May be sent again.", answer=answers.ReservationAnswer, example="reservation", problems=(*ANY, _K.NOT_FOUND, _K.CONFLICT),
         ),
         Operation(
             "GET", "/v1/models", "List model versions", "Every version, newest first, with what it is used for.",

@@ -12,6 +12,7 @@ from serving.console import ports
 NOW = parse_time("2026-11-11T00:10:00.000Z")
 DECIDED = parse_time("2026-11-11T00:00:03.140Z")
 MATRIX = {
+    "decide": {"oms"},
     "inspect": {"auditor", "reviewer", "policy_owner", "approver"},
     "train": {"trainer"},
     "consult": {"auditor", "reviewer", "trainer", "policy_owner", "approver", "admin"},
