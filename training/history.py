@@ -111,7 +111,7 @@ def build_history(stream: Iterable[Event | SimulatedOrder], types: Iterable[str]
     """
     states: dict[EntityKey, EntityState] = {}
     rows = {decision_type: _Rows() for decision_type in types}
-    with _collector_resting():
+    with collector_resting():
         for item in stream:
             if until is not None and (item.known_at if isinstance(item, Event) else item.placed_at) > until:
                 break
@@ -123,7 +123,7 @@ def build_history(stream: Iterable[Event | SimulatedOrder], types: Iterable[str]
 
 
 @contextmanager
-def _collector_resting() -> Iterator[None]:
+def collector_resting() -> Iterator[None]:
     """States hold no cycles but very many objects: walking them again and again would take longer than all the rest."""
     was_on = gc.isenabled()
     gc.disable()
