@@ -16,7 +16,7 @@ from feature_store.views import acceptance, fraud, lanes
 from feature_store.views.definition import Feature, FeatureService, Row, Scope, settle
 from feature_store.views.situation import Situation, keys_of
 
-__all__ = ["SERVICES", "Feature", "FeatureService", "build_snapshot", "entity_keys", "lane_snapshots"]
+__all__ = ["SERVICES", "Feature", "FeatureService", "build_snapshot", "entity_keys", "lane_snapshots", "snapshot_of"]
 
 SERVICES: Mapping[str, FeatureService] = {service.type: service for service in (acceptance.SERVICE, fraud.SERVICE, lanes.SERVICE)}
 """The features of each built-in decision type, in the order in which its model gets them."""
@@ -45,7 +45,13 @@ def build_snapshot(
         as_of: the moment of the decision; only what was known by then counts.
         network: where the request supplies its own.
     """
-    service = SERVICES[decision_type]
+    return snapshot_of(SERVICES[decision_type], order, states, as_of, network)
+
+
+def snapshot_of(
+    service: FeatureService, order: Order, states: Mapping[EntityKey, EntityState], as_of: Millis, network: Network | None = None
+) -> FeatureSnapshot:
+    """Compute the features of any service, built in or not, as :func:`build_snapshot` does; pure."""
     situation = Situation(order, states, as_of, network)
     return _snapshot(service, [_compute(feature, situation) for feature in service.features], as_of)
 
