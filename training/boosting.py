@@ -26,6 +26,8 @@ _FIXED: dict[str, Any] = {
     "feature_pre_filter": False,
     "max_bin": 255,
 }
+_BINNING = ("max_bin", "min_data_in_bin")
+"""Parameters that shape a binned dataset; a configuration with its own needs a dataset of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def objective(table: TrainingTable) -> dict[str, Any]:
 
 
 class FoldData:
-    """One fold's rows in LightGBM's binned form, made once and used by every configuration."""
+    """One fold's rows in LightGBM's binned form, made once for all configurations that bin alike."""
 
     def __init__(self, table: TrainingTable, fold: Fold, most_rows: int) -> None:
         from training.splits import thin
@@ -72,8 +74,14 @@ class FoldData:
         self.fit = thin(fold.fit, most_rows)
         self.judge = fold.judge
         self._table = table
-        self._train = _dataset(table, self.fit)
-        self._valid = self._train.create_valid(table.features[self.judge], table.label[self.judge])
+        self._binned: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+
+    def _data(self, params: Mapping[str, Any]) -> tuple[Any, Any]:
+        binning = tuple(params.get(name) for name in _BINNING)
+        if binning not in self._binned:
+            train = _dataset(self._table, self.fit, params)
+            self._binned[binning] = train, train.create_valid(self._table.features[self.judge], self._table.label[self.judge])
+        return self._binned[binning]
 
     def curve(self, params: Mapping[str, Any], rounds: int, patience: int, tick: Callable[[], None]) -> NDArray[np.float64]:
         """The loss on the judging rows after each round, until it has not sunk for ``patience`` rounds."""
@@ -82,9 +90,8 @@ class FoldData:
         history: dict[str, dict[str, list[float]]] = {}
         callbacks: list[Callable[..., Any]] = [lightgbm.record_evaluation(history), lightgbm.early_stopping(patience, verbose=False)]
         callbacks.append(lambda _env: tick())
-        lightgbm.train(
-            _params(self._table, params), self._train, rounds, valid_sets=[self._valid], valid_names=["judge"], callbacks=callbacks
-        )
+        train, judge = self._data(params)
+        lightgbm.train(_params(self._table, params), train, rounds, valid_sets=[judge], valid_names=["judge"], callbacks=callbacks)
         return np.array(next(iter(history["judge"].values())))
 
 
@@ -94,7 +101,7 @@ def fit(table: TrainingTable, rows: Integers, recipe: Recipe, tick: Callable[[],
 
     from training.splits import thin
 
-    data = _dataset(table, thin(rows, recipe.most_rows))
+    data = _dataset(table, thin(rows, recipe.most_rows), recipe.params)
     return lightgbm.train(_params(table, recipe.params), data, recipe.rounds, callbacks=[lambda _env: tick()])
 
 
@@ -113,7 +120,7 @@ def _params(table: TrainingTable, params: Mapping[str, Any]) -> dict[str, Any]:
     return {**_FIXED, **objective(table), **params}
 
 
-def _dataset(table: TrainingTable, rows: Integers) -> Any:
+def _dataset(table: TrainingTable, rows: Integers, params: Mapping[str, Any]) -> Any:
     import lightgbm
 
     return lightgbm.Dataset(
@@ -121,7 +128,7 @@ def _dataset(table: TrainingTable, rows: Integers) -> Any:
         table.label[rows],
         feature_name=safe_names(table.names),
         categorical_feature=list(table.categorical) or "auto",
-        params=_FIXED,
+        params={**_FIXED, **{name: params[name] for name in _BINNING if name in params}},
         free_raw_data=True,
     )
 

@@ -8,7 +8,7 @@ artifact digest.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ from training.evaluation import Evaluation, evaluate
 from training.progress import Report, silent, step
 from training.splits import Split, split
 from training.table import Floats, Integers, TrainingTable
-from training.tuning import Trial, tune
+from training.tuning import LADDER, Trial, tune
 
 _FEWEST_ROWS = 100
 _MORE_ROWS = Text("Add rows, over a longer time.", "请增加更长时间的数据行。")
@@ -46,6 +46,7 @@ class TrainingSpec:
         view_version: of our own feature definitions.
         budget_s: for tuning, building and judging together.
         trials: try exactly so many configurations instead of those that fit into the budget: the same outcome whatever the clock says.
+        ladder: the configurations to try, in that order.
         facts: where the rows come from and what was left out, for the card. No clock times.
     """
 
@@ -56,6 +57,7 @@ class TrainingSpec:
     view_version: str | None = None
     budget_s: float = 60.0
     trials: int | None = None
+    ladder: Sequence[Mapping[str, float | int | str]] = LADDER
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -118,7 +120,7 @@ def train(
     _check_parts(table, parts)
     # 2. Tune under the budget.
     started = time.monotonic()
-    tuned = tune(table, parts.folds, spec.budget_s, progress, most_trials=spec.trials)
+    tuned = tune(table, parts.folds, spec.budget_s, progress, most_trials=spec.trials, ladder=spec.ladder)
     seconds["tuning"] = time.monotonic() - started
     # 3. Build the winner from scratch, and judge it.
     started = time.monotonic()

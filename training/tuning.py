@@ -87,6 +87,7 @@ def tune(
     report: Report,
     *,
     most_trials: int | None = None,
+    ladder: Sequence[Mapping[str, float | int | str]] = LADDER,
     clock: Callable[[], float] = time.monotonic,
 ) -> Tuned:
     """Try configurations while the budget holds another one and the building of the winner; at least one.
@@ -97,6 +98,7 @@ def tune(
         budget_s: for the whole training; building and judging the winner need the rest.
         report: is told of each trial.
         most_trials: try exactly so many (or all there are) however long they take; the budget then only limits the rows.
+        ladder: the configurations, in the order of trying.
         clock: seconds.
     """
     started = clock()
@@ -116,7 +118,7 @@ def tune(
     trials: list[Trial] = []
     data = [FoldData(table, fold, most_rows) for fold in folds]
     weights = np.array([len(fold.judge) for fold in folds], dtype=np.float64)
-    for params in LADDER[:most_trials]:
+    for params in ladder[:most_trials]:
         begun = clock()
         curves = [fold.curve(params, MOST_ROUNDS, _PATIENCE, tick) for fold in data]
         rounds, loss = _lowest(curves, weights)
