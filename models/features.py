@@ -240,6 +240,7 @@ def _column_label(column: str, part: Part, name: str, reference: str | None) -> 
 
 def _plain(value: float) -> str:
     """Thousands grouped, three significant digits after the point at most, no needless zeros, a true minus sign."""
+    value += 0.0  # minus zero is nought
     return "\u2212" + _unsigned(-value) if value < 0 else _unsigned(value)
 
 

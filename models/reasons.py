@@ -1,8 +1,8 @@
 """From contributions to reasons that a person understands.
 
 A reason is a group of features that tell the same story: its contribution is their sum, its code and text are those of the feature
-that says most in the group's direction. Groups that say next to nothing are summed up in one last reason, so all reasons together still add
-up to all contributions; each feature's own contribution is in the explanation.
+that says most in the group's direction. The weakest groups, a few hundredths of the weight together, are summed up in one last reason, so all
+reasons together still add up to all contributions; each feature's own contribution is in the explanation.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ class Direction(StrEnum):
 _WORDS: Mapping[Direction, tuple[str, str]] = {Direction.RAISES: ("raises", "提高"), Direction.LOWERS: ("lowers", "降低")}
 _CONTRIBUTION = itemgetter(0)
 
-LEAST_SHARE = 0.01
-"""A group is told by itself when its weight is at least this share of all groups' weights."""
+ALWAYS_TOLD = 6
+"""So many groups are told one by one, whatever their weight."""
+
+MINOR_SHARE = 0.03
+"""The weakest of the others, as long as they weigh no more than this share of all weights together, are summed up in one reason."""
 
 REST = "MINOR_FACTS"
 """The code of the reason that sums up what is not told by itself."""
@@ -96,22 +99,28 @@ def explain(
         if contribution != 0.0:
             groups.setdefault(cards[index].group, []).append((contribution, index))
     totals = [(sum([contribution for contribution, _ in members]), members) for members in groups.values()]
-    least = LEAST_SHARE * sum([abs(total) for total, _ in totals])
-    small = [total for total, _ in totals if abs(total) < least]
-    if len(small) < 2:  # one alone is as short to tell as to sum up
-        small, least = [], 0.0
-    told = sorted((pair for pair in totals if abs(pair[0]) >= least and pair[0] != 0.0), key=lambda pair: (-abs(pair[0]), pair[1][0][1]))
+    ranked = sorted((pair for pair in totals if pair[0] != 0.0), key=lambda pair: (-abs(pair[0]), pair[1][0][1]))
+    told = _told([abs(total) for total, _ in ranked])
     reasons = []
-    for rank, (total, members) in enumerate(told, start=1):
+    for rank, (total, members) in enumerate(ranked[:told], start=1):
         direction = Direction.RAISES if total > 0 else Direction.LOWERS
         lead = members[0][1] if len(members) == 1 else (max if total > 0 else min)(members, key=_CONTRIBUTION)[1]
         card, value = cards[lead], float(values[lead])
         text = render(card, value, direction, effect)
         reasons.append(Reason(rank, card.reason_code, text, _WORDS[direction][0], total, card.name, card.raw(value)))
-    rest = sum(small)
+    rest = sum([total for total, _ in ranked[told:]])
     if rest != 0.0:
-        reasons.append(_rest(len(reasons) + 1, rest, len(small), effect))
+        reasons.append(_rest(told + 1, rest, len(ranked) - told, effect))
     return tuple(reasons)
+
+
+def _told(weights: list[float]) -> int:
+    """How many of the groups, the weightiest first, are told one by one."""
+    told, left = len(weights), MINOR_SHARE * sum(weights)
+    while told > ALWAYS_TOLD and weights[told - 1] <= left:
+        told -= 1
+        left -= weights[told]
+    return told if len(weights) - told > 1 else len(weights)  # one alone is as short to tell as to sum up
 
 
 def _rest(rank: int, total: float, groups: int, effect: Effect) -> Reason:

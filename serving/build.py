@@ -28,6 +28,7 @@ def code_digest() -> str:
 @cache
 def environment_digest() -> str:
     """``sha256:`` over the interpreter, the machine's architecture and every installed library with its version."""
-    libraries = sorted({f"{one.name.lower()}=={one.version}" for one in distributions()})
+    named = ((one.metadata["Name"], one.version) for one in distributions() if one.metadata is not None)
+    libraries = sorted({f"{name.lower()}=={version}" for name, version in named if name})  # what an uninstall left behind has no name
     lines = [platform.python_implementation(), platform.python_version(), platform.machine(), *libraries]
     return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -238,12 +238,13 @@ def row_snapshot(force: Force, decision_type: str, row: Mapping[str, Any], at: M
 
 def _network(body: SplitBody, order: Order, known: Known, at: Millis) -> Network:
     stored = read_network(order, known.states, at, known.reserved)
+    wanted = {line.sku for line in order.lines}
     check_network(order.currency, stored.node, body.nodes, body.stock, body.rates)
     return network_from_request(
         at,
         stored,
         None if body.nodes is None else [node.value() for node in body.nodes],
-        None if body.stock is None else [stock.value() for stock in body.stock],
+        None if body.stock is None else [stock.value() for stock in body.stock if stock.sku in wanted],
         None if body.rates is None else [rate.value() for rate in body.rates],
     )
 

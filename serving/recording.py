@@ -31,8 +31,8 @@ _RATE = attrgetter(*(field.name for field in fields(Rate)))
 _EXACT = 2.0**53
 """Whole numbers below this are exact in canonical JSON, so they can be written without a fraction."""
 
-_EXPLAINED: dict[tuple[str, str], Canonical] = {}
-"""The group that tells how to read a model's explanation, by the digest of the model and its link: half of a record, written once a model."""
+_EXPLAINED: dict[str, Canonical] = {}
+"""The group that tells how to read a model's explanation, by the digest of the model: half of a record, written once a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def _groups(context: Context, one: Made, policy: Policy, answer: bytes, describe
 
 
 def _how_explained(decision: Decision, explanation: Explanation, described: Sequence[Mapping[str, Any]]) -> Canonical:
-    at = (decision.model.digest if decision.model else "", explanation.link)
+    at = decision.model.digest if decision.model else ""
     known = _EXPLAINED.get(at)
     if known is None:
         names, link = list(explanation.names), explanation.link
@@ -247,8 +247,12 @@ def network_json(network: Network) -> dict[str, Any]:
     written = network.noted.get("json")
     if written is None:
         nodes, rates = [_tidied(_NODE(node)) for node in network.nodes], [_tidied(_RATE(rate)) for rate in network.rates]
-        written = network.noted["json"] = {"nodes": orjson.Fragment(canonical(nodes)), "rates": orjson.Fragment(canonical(rates))}
-    return {**written, "stock": [_STOCK(stock) for stock in network.stock]}
+        written = network.noted["json"] = canonical(nodes), canonical(rates)
+    return {
+        "nodes": orjson.Fragment(written[0]),
+        "rates": orjson.Fragment(written[1]),
+        "stock": [_STOCK(stock) for stock in network.stock],
+    }
 
 
 def _tidied(values: tuple[Any, ...]) -> list[Any]:

@@ -26,6 +26,9 @@ from governance.ledger.tables import decisions, records
 from governance.ledger.writer import Writer
 
 _RETRIES = 3
+_ROUNDS = 2
+"""Rounds of the event loop that a commit waits for company: one reads what has arrived meanwhile, the next one decides it. Microseconds when
+nothing has (measured at 4 connections: half as many commits)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +111,16 @@ class Recorder:
 
         self._enqueue(_Waiting(tuple(rows), tell, loop))
         if loop not in self._waking:
-            # The recorder is woken when the loop comes round: requests that are decided in one round share a commit. Its answers could not
+            # The recorder is woken when the loop has come round: requests that are decided meanwhile share a commit. Its answers could not
             # be sent earlier, and with a commit for each the two threads would wrestle for the interpreter after every decision.
             self._waking.add(loop)
-            loop.call_soon(self._wake, loop)
+            loop.call_soon(self._wake, loop, _ROUNDS)
         return await future
 
-    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _wake(self, loop: asyncio.AbstractEventLoop, rounds: int) -> None:
+        if rounds:
+            loop.call_soon(self._wake, loop, rounds - 1)
+            return
         self._waking.discard(loop)
         with self._changed:
             self._changed.notify()

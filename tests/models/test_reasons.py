@@ -80,16 +80,25 @@ def test_the_leading_feature_points_where_its_group_does():
 
 
 def test_what_says_next_to_nothing_is_summed_up_last():
-    cards = [card(name, name) for name in "abcde"]
-    reasons = explain(cards, np.zeros(5), np.array([1.0, 0.004, -0.5, 0.003, -0.009]), FRAUD)
-    assert [(r.feature, r.direction) for r in reasons] == [("a", "raises"), ("c", "lowers"), (None, "lowers")]
-    assert (reasons[-1].code, reasons[-1].contribution) == (REST, pytest.approx(-0.002))
+    strong = [1.0, -0.9, 0.8, -0.7, 0.6, 0.5]
+    cards = [card(name, name) for name in "abcdefghij"]
+    reasons = explain(cards, np.zeros(10), np.array([*strong, 0.004, 0.0, -0.009, 0.003]), FRAUD)
+    assert [(r.feature, r.direction) for r in reasons[-2:]] == [("f", "raises"), (None, "lowers")]
+    assert (reasons[-1].code, reasons[-1].contribution, len(reasons)) == (REST, pytest.approx(-0.002), 7)
     assert reasons[-1].text["en"] == "3 minor facts together; this lowers the risk of fraud"
 
 
 def test_one_small_reason_is_told_as_it_is():
-    reasons = explain([card("a", "a"), card("b", "b")], np.zeros(2), np.array([1.0, 0.001]), FRAUD)
-    assert [r.feature for r in reasons] == ["a", "b"]
+    reasons = explain([card(name, name) for name in "abcdefg"], np.zeros(7), np.array([1.0] * 6 + [0.001]), FRAUD)
+    assert [r.feature for r in reasons] == list("abcdefg")
+
+
+def test_a_wide_table_still_says_why():
+    cards = [card(f"f{index}", f"g{index}") for index in range(150)]
+    equal = explain(cards, np.zeros(150), np.full(150, 0.1), FRAUD)
+    assert (len(equal), equal[-1].code) == (147, REST)
+    few = explain(cards[:4], np.zeros(4), np.array([1.0, 0.001, 0.001, 0.001]), FRAUD)
+    assert len(few) == 4
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.floats(-10, 10)), min_size=1, max_size=12))

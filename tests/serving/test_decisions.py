@@ -262,6 +262,9 @@ def test_the_age_of_stock_that_the_request_tells_is_reported(service: Any, body:
     told = [{**stock, "as_of": "2020-01-01T00:00:00.000Z"} for stock in SPLIT_PARTS["stock"]]
     answer = service.decide("split-order", {**body(), **SPLIT_PARTS, "stock": told}).json
     assert answer["snapshot"]["oldest_feature_age_s"] > 5 * 365 * 24 * 3600
+    other = [*SPLIT_PARTS["stock"], {"node_id": "A", "sku": "ANOTHER", "available": 1, "as_of": "2020-01-01T00:00:00.000Z"}]
+    unasked = service.decide("split-order", {**body(order_id="SO-other"), **SPLIT_PARTS, "stock": other}, key="other").json
+    assert (unasked["snapshot"]["oldest_feature_age_s"] or 0) < 365 * 24 * 3600
 
 
 def test_an_oms_sees_its_own_decisions_only_and_not_the_record(service: Any, body: Any) -> None:
