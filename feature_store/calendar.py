@@ -46,3 +46,18 @@ def holidays_between(first: int, last: int) -> int:
     """How many public holidays lie in the days ``first`` to ``last``, both included."""
     years = range(to_date(first).year, to_date(last).year + 1)
     return sum(first <= day <= last for year in years for day in holidays_of(year))
+
+
+@lru_cache(maxsize=64)
+def spring_festival_of(year: int) -> frozenset[int]:
+    """The days of a year's Spring Festival: New Year, and the public holidays around it, in days since 1970-01-01."""
+    named = holidays.country_holidays("CN", years=year, language="en_US")
+    new_year = [(day - _EPOCH).days for day, name in named.items() if "Chinese New Year" in name]
+    return frozenset(day for day in holidays_of(year) if any(abs(day - one) <= 2 for one in new_year))
+
+
+@lru_cache(maxsize=4096)
+def days_to_spring_festival(day: int) -> int:
+    """Days until the next Spring Festival begins; 0 within it."""
+    year = to_date(day).year
+    return min(one - day for which in (year, year + 1) for one in spring_festival_of(which) if one >= day)

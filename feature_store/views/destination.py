@@ -1,0 +1,114 @@
+"""Where an order goes: weather, customs, ports, how far from everything, how deliveries went there lately."""
+
+from __future__ import annotations
+
+from feature_store.entities import Entity
+from feature_store.order import MICRO
+from feature_store.snapshot import Origin
+from feature_store.times import DAY
+from feature_store.views.aggregations import forecast, in_force, rate
+from feature_store.views.definition import Calculation, Dtype, Feature, Group, Known, Unit
+from feature_store.views.distance import km
+from feature_store.views.situation import Situation
+
+CROSS_BORDER_TAG = "cross_border"
+LATE_PRIOR = 0.12
+"""Share of late deliveries that is assumed where little has been delivered."""
+CANCEL_PRIOR = 0.02
+
+
+def _holding(situation: Situation, series: str) -> Known | None:
+    """What holds at the order's destination now, of something that concerns imported goods only; 0 for all others."""
+    if CROSS_BORDER_TAG not in situation.order.tags:
+        return Known(0.0, situation.order.placed_at, Origin.REQUEST)
+    history = situation.history(Entity.REGION)
+    told = history.series(series) if history else None
+    at = in_force(told, situation, situation.as_of) if told else None
+    return None if told is None or at is None else Known(told.value[at] / MICRO, told.when[at])
+
+
+def clearance_h(situation: Situation) -> Known | None:
+    """Hours that customs are said to need for this order; 0 when it does not cross a border."""
+    return situation.shared("clearance", lambda one: _holding(one, "clearance"))
+
+
+def port_days(situation: Situation) -> Known | None:
+    """Days that ships with goods like these wait before the port; 0 when nothing is told or it does not cross a border."""
+    return situation.shared("port", lambda one: _holding(one, "port") or Known(0.0, None, Origin.DEFAULT))
+
+
+def _customs_age(situation: Situation) -> Known | None:
+    if CROSS_BORDER_TAG not in situation.order.tags:
+        return None
+    history = situation.history(Entity.REGION)
+    series = history.series("customs") if history else None
+    at = in_force(series, situation, situation.as_of) if series else None
+    return None if series is None or at is None else Known((situation.as_of - series.when[at]) / DAY, series.when[at])
+
+
+def _customs_change(situation: Situation) -> Known | None:
+    """Days until the next announced rule; unknown when none is announced."""
+    if CROSS_BORDER_TAG not in situation.order.tags:
+        return None
+    history = situation.history(Entity.REGION)
+    series = history.series("customs") if history else None
+    if series is None:
+        return None
+    ahead = [when for when, known in zip(series.when, series.known, strict=True) if known <= situation.as_of < when]
+    return Known((ahead[0] - situation.as_of) / DAY, situation.as_of) if ahead else None
+
+
+def _remote(situation: Situation) -> Known | None:
+    """Kilometres to the nearest node, open or not."""
+    to, network = situation.order.ship_to, situation.network
+    if to.lat is None or to.lon is None:
+        return None
+    found = [km(node.lat, node.lon, to.lat, to.lon) for node in network.nodes if node.lat is not None and node.lon is not None]
+    if not found:
+        return None
+    return Known(min(found), max((node.as_of for node in network.nodes if node.as_of is not None), default=None))
+
+
+_N, _I, _S = Dtype.NUMBER, Dtype.INTEGER, Dtype.SHARE
+_E, _G, _U = Entity, Group, Unit
+
+WEATHER = Feature(
+    "weather_now", _N, _U.NONE, "weather warning level at the destination today (0 is calm)", "目的地今天的天气预警等级（0为平静）", "BAD_WEATHER", _G.WEATHER,
+    forecast(_E.REGION, "weather"),
+)  # fmt: skip
+WEATHER_TOMORROW = Feature(
+    "weather_severity", _N, _U.NONE, "weather warning level at the destination, today and tomorrow (0 is calm)", "目的地今明两天的天气预警等级（0为平静）", "BAD_WEATHER", _G.WEATHER,
+    forecast(_E.REGION, "weather", (0, DAY)),
+)  # fmt: skip
+CUSTOMS_EXPOSURE = Feature(
+    "customs_strictness", _N, _U.NONE, "strictness of customs checks for this order (0 none, 1 strict)", "本单面临的海关查验严格度（0无，1严）", "CUSTOMS_STRICT", _G.CUSTOMS,
+    Calculation(lambda s: _holding(s, "customs"), "strictness in force when cross_border, else 0", _E.REGION, ("customs",)),
+)  # fmt: skip
+CUSTOMS_NEW = Feature(
+    "customs_rule_days", _N, _U.DAYS, "time since the customs rule came into force", "海关规则已生效时间", "CUSTOMS_RULE_NEW", _G.CUSTOMS,
+    Calculation(_customs_age, "days since the rule in force began, when cross_border", _E.REGION, ("customs",)),
+)  # fmt: skip
+CUSTOMS_CHANGE = Feature(
+    "customs_change_days", _N, _U.DAYS, "time until the announced change of customs rules", "距已公布的海关规则变更的时间", "CUSTOMS_RULE_CHANGES", _G.CUSTOMS,
+    Calculation(_customs_change, "days to the next announced rule, when cross_border", _E.REGION, ("customs",)),
+)  # fmt: skip
+CLEARANCE = Feature(
+    "customs_clearance_h", _N, _U.HOURS, "usual customs clearance time for this order", "本单通常清关时间", "CUSTOMS_STRICT", _G.CUSTOMS,
+    Calculation(clearance_h, "clearance_h in force when cross_border, else 0", _E.REGION, ("clearance",)),
+)  # fmt: skip
+PORT = Feature(
+    "port_wait_days", _N, _U.DAYS, "waiting time of ships at the port for this order's imports", "本单进口货物所经港口的船舶等待时间", "PORT_CONGESTED", _G.CUSTOMS,
+    Calculation(port_days, "wait_days in force when cross_border, else 0", _E.REGION, ("port",)),
+)  # fmt: skip
+REMOTE = Feature(
+    "nearest_node_km", _N, _U.KM, "distance from the address to the nearest warehouse or store", "收货地址到最近仓店的距离", "REMOTE_ADDRESS", _G.DESTINATION,
+    Calculation(_remote, "least great circle distance of a node to ship_to", _E.NETWORK, ("node",)),
+)  # fmt: skip
+REGION_LATE = Feature(
+    "region_late_share_7d", _S, _U.NONE, "share of late deliveries to the region in the last 7 days", "近7天该地区延误率", "REGION_OFTEN_LATE", _G.DESTINATION,
+    rate(_E.REGION, "delivered", None, within=7 * DAY, prior=LATE_PRIOR, weight=20), default=LATE_PRIOR,
+)  # fmt: skip
+REGION_CANCELLED = Feature(
+    "region_cancel_share_14d", _S, _U.NONE, "share of orders to the region that had to be cancelled, last 14 days", "近14天该地区订单取消率", "REGION_OFTEN_CANCELLED", _G.DESTINATION,
+    rate(_E.REGION, "cancelled", "orders", within=14 * DAY, prior=CANCEL_PRIOR, weight=50), default=CANCEL_PRIOR,
+)  # fmt: skip
