@@ -144,7 +144,7 @@ def _data(raw: Mapping[str, Any], event_type: EventType) -> dict[str, Any]:
             data[name] = _attributes(value)
         else:
             raise EventRefused(
-                _short(name, 64),
+                name[:64],
                 f"unknown field of {event_type.value}; known are {', '.join(sorted(fields))}; a sender's own go into {ATTRIBUTES}",
             )
     for name in _REQUIRED[event_type]:

@@ -224,7 +224,11 @@ _TYPES: Final[dict[EventType, tuple[Meaning, _Told, _Told]]] = {
         },
     ),
     _E.NODE_OUTAGE: (
-        Meaning("A node's equipment is out until valid_to; severity from 0 to 1.", "节点设备停用至 valid_to；severity 取值 0 到 1。"),
+        Meaning(
+            "A node's equipment is out, or will be, from valid_from to valid_to; severity from 0 to 1.",
+            "节点设备自 valid_from 至 valid_to 停用；severity 取值 0 到 1。",
+            forecast=True,
+        ),
         {"node_id": _T, "severity": _N}, {"kind": _T, **_UNTIL},
     ),
     _E.STAFFING_PLAN: (

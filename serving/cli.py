@@ -75,10 +75,32 @@ def _train(parsed: argparse.Namespace, settings: Settings) -> int:
     return train_file(settings, asked, _say)
 
 
+def _events_load(parsed: argparse.Namespace, settings: Settings) -> int:
+    from serving.events_command import load_events
+
+    return load_events(settings, parsed.file, _say, known_when_happened=parsed.known_when_happened)
+
+
 def _simulate(parsed: argparse.Namespace, _settings: Settings) -> int:
     from serving.commands import simulate
 
     return simulate(parsed.orders, parsed.seed, parsed.output)
+
+
+def _parity(parsed: argparse.Namespace, settings: Settings) -> int:
+    from serving.commands import parity
+
+    return parity(settings, parsed.last, parsed.seed)
+
+
+def _count(text: str) -> int:
+    try:
+        count = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+    if not 1 <= count <= 5_000:
+        raise argparse.ArgumentTypeError(f"{text!r}: between 1 and 5000")
+    return count
 
 
 def _seconds(text: str) -> float:
@@ -114,6 +136,20 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--principal", metavar="NAME", help="the person or system it belongs to; four eyes compare these")
     create.set_defaults(run=_keys_create)
 
+    events = commands.add_parser("events", help="business events").add_subparsers(required=True, metavar="COMMAND")
+    load = events.add_parser(
+        "load",
+        parents=[common],
+        help="take a file of events in: JSON lines or CSV, also gzipped",
+        description="Take a file of business events in. Refused lines are told by their number, the rest is kept; "
+        "what was loaded before counts once, so it may be repeated.",
+    )
+    load.add_argument("file", type=Path, metavar="FILE", help="JSON lines or CSV, also gzipped")
+    load.add_argument(
+        "--known-when-happened", action="store_true", help="an event without known_at was known when it happened; without it: from now on"
+    )
+    load.set_defaults(run=_events_load)
+
     train = add("train", _train, "check a file, train on it, register the model and print the report")
     train.add_argument("file", type=Path, metavar="FILE", help="CSV, also gzipped")
     train.add_argument("--template", required=True, help="what to train: custom, ...")
@@ -122,6 +158,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--name", help="name of the model, and of its endpoint")
     train.add_argument("--budget", type=_seconds, default=60.0, metavar="60s", help="time for tuning (default 60s)")
     train.add_argument("--publish", action="store_true", help="put it in service at once; on demo homes only")
+
+    parity = add("parity", _parity, "rebuild the features of recorded decisions from raw events and compare them bit by bit")
+    parity.add_argument(
+        "--last", type=_count, default=200, metavar="N", help="sample N of the newest N decisions of each type (default 200)"
+    )
+    parity.add_argument("--seed", type=int, metavar="S", help="repeats a sample")
 
     world = add("simulate", _simulate, "write a simulated order world as CSV files and event lines")
     world.add_argument("--orders", type=int, required=True, metavar="N")

@@ -11,8 +11,9 @@ from feature_store.problems import DataRefused
 from governance.access import AccessRefused, create_key
 from governance.ledger.errors import LedgerError
 from governance.promotion import ModelNotAllowed, ModelRefused
+from serving.events_command import LoadRefused
 from serving.home import HomeRefused
-from serving.migrate import DatabaseOutdated, DatabaseTooNew, migrate
+from serving.migrate import DatabaseOutdated, DatabaseTooNew, migrate, require_current
 from serving.settings import Settings
 from serving.train_command import TrainRefused
 from serving.up import StartRefused
@@ -24,7 +25,7 @@ class CommandRefused(Exception):
 
 
 EXPLAINED: tuple[type[Exception], ...] = (
-    AccessRefused, CommandRefused, DatabaseOutdated, DatabaseRefused, DatabaseTooNew, DataRefused, LedgerError, ModelNotAllowed, ModelRefused, StartRefused, TrainRefused,
+    AccessRefused, CommandRefused, DatabaseOutdated, DatabaseRefused, DatabaseTooNew, DataRefused, LedgerError, LoadRefused, ModelNotAllowed, ModelRefused, StartRefused, TrainRefused,
 )  # fmt: skip
 """Errors whose message was written for the user; anything else is a defect and shows where it happened."""
 
@@ -47,6 +48,40 @@ def new_key(settings: Settings, role: str, principal: str | None) -> str:
         return create_key(base.engine, role, role if principal is None else principal)
     finally:
         base.engine.dispose()
+
+
+def parity(settings: Settings, last: int, seed: int | None) -> int:
+    """Check the newest decisions against raw events, and print what was found.
+
+    Returns:
+        The exit code: 1 where a decision saw something else than the events say.
+    """
+    from serving.parity import COMMAND, check_parity
+
+    base = wire_base(settings)
+    try:
+        require_current(base.engine)
+        checked = check_parity(base.engine, window=last, sample=last, seed=seed, by=COMMAND)
+    finally:
+        base.engine.dispose()
+    if checked is None:
+        print("There is no decision to check yet.")
+        return 0
+    report = checked.report
+    print(
+        f"{report.sampled:,} decisions: {report.equal:,} equal, {report.differing:,} differing, {sum(report.not_comparable.values()):,} not comparable"
+    )
+    for why, count in report.not_comparable.items():
+        print(f"  not comparable, {why.replace('_', ' ')}: {count:,}")
+    for one in report.features:
+        for example in one.examples[: 1 if one.differing else 0]:
+            lane = f" lane {example.lane}" if example.lane else ""
+            told = f"recorded {example.recorded!r}, by the events {example.rebuilt!r}"
+            print(
+                f"  {one.type} {one.name}: {one.differing:,} of {one.checked:,} values differ; decision {example.record_id}{lane}: {told}"
+            )
+    print(f"{report.values:,} values compared with {report.events:,} events in {report.took_ms / 1000:.1f} s (seed {checked.seed})")
+    return 1 if report.differing else 0
 
 
 def simulate(orders: int, seed: int, folder: Path) -> int:

@@ -9,7 +9,6 @@ Import this module only after :func:`serving.environment.prepare` ran: Ray reads
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import os
 from typing import Any
@@ -18,6 +17,7 @@ import ray
 from ray import serve
 from starlette.types import ASGIApp
 
+from serving.garbage import collect_less
 from serving.home import Home
 from serving.settings import Settings
 
@@ -34,7 +34,7 @@ class DecisionReplica:
         from serving.wiring import wire_decisions
 
         self._wired = wire_decisions(Settings(**settings), echoes=False)  # Serve puts X-Request-Id on every answer
-        _collect_less()
+        collect_less()
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The application that Ray Serve calls for each request."""
@@ -43,13 +43,6 @@ class DecisionReplica:
     def check_health(self) -> None:
         """Raise when this replica should be replaced."""
         self._wired.check_health()
-
-
-def _collect_less() -> None:
-    """What is loaded by now stays, so the garbage collector looks at what requests leave behind only, and not after every one of them."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
 
 @serve.deployment(name="console", max_ongoing_requests=512, ray_actor_options={"num_cpus": 0}, logging_config=LOGGING)
@@ -61,7 +54,7 @@ class ConsoleReplica:
         from serving.wiring import wire_console
 
         self._app = wire_console(Settings(**settings), _TrainingLauncher(settings))
-        _collect_less()
+        collect_less()
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The application that Ray Serve calls for each request."""
