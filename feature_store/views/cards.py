@@ -15,7 +15,7 @@ from feature_store.entities import Entity
 from feature_store.order import MICRO
 from feature_store.snapshot import Origin
 from feature_store.times import DAY, Millis
-from feature_store.views.aggregations import combined, of, request
+from feature_store.views.aggregations import combined, of, ratio, request
 from feature_store.views.basket import AMOUNT
 from feature_store.views.definition import Aggregate, Dtype, Feature, Group, How, Known, Unit
 from feature_store.views.situation import Situation
@@ -53,12 +53,12 @@ def _mean_amount(situation: Situation, values: Values) -> Known:
     return _and_this(situation, total / (_or_zero(payments) + 1), payments)
 
 
-def _divided(situation: Situation, values: Values) -> Known | None:
+def _over_usual(situation: Situation, values: Values) -> Known | None:
     """The order's amount over an amount of the past."""
     usual = values[0]
     if usual is None or usual.value <= 0:
         return None
-    return Known(situation.order.total_micros / MICRO / usual.value, situation.order.placed_at)
+    return _and_this(situation, situation.order.total_micros / MICRO / usual.value, usual)
 
 
 def _last(days: int) -> str:
@@ -113,3 +113,49 @@ CARDS = (
     *(feature for days in _WINDOWS for feature in (_customer_payments(days), _customer_amount(days))),
     *(feature for days in _WINDOWS for feature in (_terminal_payments(days), _terminal_risk(days))),
 )  # fmt: skip
+
+_AMOUNTS = Aggregate(_E.CUSTOMER, "orders", How.MEAN, 30 * DAY)
+_AMOUNTS_BEFORE = Aggregate(_E.CUSTOMER, "orders", How.MEAN, 30 * DAY, KNOWN_LATE)
+_LARGEST = Aggregate(_E.CUSTOMER, "orders", How.MAX, 30 * DAY)
+_LARGEST_LATELY = Aggregate(_E.CUSTOMER, "orders", How.MAX, 7 * DAY)
+_LATELY = Aggregate(_E.CUSTOMER, "orders", How.MEAN, 7 * DAY)
+
+OWN = (
+    Feature(
+        "amount_over_mean_30d", _N, _U.TIMES, "amount against the customer's average of the last 30 days", "本次金额与客户近30天平均金额之比", "UNUSUAL_AMOUNT", _G.CUSTOMER,
+        combined("amount / mean", (_AMOUNTS,), _over_usual), personal=True,
+    ),
+    Feature(
+        "amount_over_largest_30d", _N, _U.TIMES, "amount against the customer's largest of the last 30 days", "本次金额与客户近30天最大金额之比", "UNUSUAL_AMOUNT", _G.CUSTOMER,
+        combined("amount / max", (_LARGEST,), _over_usual), personal=True,
+    ),
+    Feature(
+        "largest_7d_over_mean_before", _N, _U.TIMES, "customer's largest payment of the last 7 days against the average of the 30 days before", "客户近7天最大金额与此前30天平均金额之比",
+        "UNUSUAL_AMOUNT", _G.CUSTOMER, ratio(_LARGEST_LATELY, _AMOUNTS_BEFORE), personal=True,
+    ),
+    Feature(
+        "mean_7d_over_mean_before", _N, _U.TIMES, "customer's average payment of the last 7 days against that of the 30 days before", "客户近7天平均金额与此前30天平均金额之比",
+        "UNUSUAL_AMOUNT", _G.CUSTOMER, ratio(_LATELY, _AMOUNTS_BEFORE), personal=True,
+    ),
+    Feature(
+        "device_hours_since_fraud", _N, _U.HOURS, "time since the newest disputed payment on the device", "距该设备最近一次拒付的时间", "DEVICE_DISPUTED", _G.DISPUTES,
+        of(Aggregate(_E.DEVICE, "chargebacks", How.SINCE)),
+    ),
+    Feature(
+        "device_frauds_28d", _I, _U.PAYMENTS, "number of disputed payments on the device in the last 28 days", "该设备近28天拒付次数", "DEVICE_DISPUTED", _G.DISPUTES,
+        of(Aggregate(_E.DEVICE, "chargebacks", How.COUNT, 28 * DAY)), default=0.0,
+    ),
+    Feature(
+        "customer_frauds_21d", _I, _U.PAYMENTS, "number of the customer's disputed payments in the last 21 days", "客户近21天拒付次数", "EARLIER_CHARGEBACKS", _G.DISPUTES,
+        of(Aggregate(_E.CUSTOMER, "chargebacks", How.COUNT, 21 * DAY)), default=0.0, personal=True,
+    ),
+    Feature(
+        "customer_hours_since", _N, _U.HOURS, "time since the customer's payment before", "距客户上次付款的时间", "ORDER_VELOCITY", _G.VELOCITY,
+        of(Aggregate(_E.CUSTOMER, "orders", How.SINCE)), personal=True,
+    ),
+    Feature(
+        "device_payments_24h", _I, _U.PAYMENTS, "number of payments on the device in the last 24 hours", "该设备近24小时付款次数", "DEVICE_HISTORY", _G.VELOCITY,
+        of(Aggregate(_E.DEVICE, "orders", How.COUNT, DAY)), default=0.0,
+    ),
+)  # fmt: skip
+"""What we add: an amount against what is usual, and how recent a dispute is."""
