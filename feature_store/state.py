@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeVar
 from zlib import crc32
 
@@ -28,6 +29,7 @@ FORMAT: Final = 2
 _HEAD: Final = struct.Struct("<BI")
 _SERIES_ITEM: Final = 8 + 8 + 8 + 4
 _TALLY_ITEM: Final = 4 + 4 + 8
+_REF: Final = struct.Struct("<I")
 
 
 class StateCorrupt(Exception):
@@ -48,8 +50,14 @@ class Item(NamedTuple):
     value: int
 
 
+@lru_cache(maxsize=2048)
+def _column(n: int, kind: str) -> struct.Struct:
+    """How ``n`` numbers lie one after the other; made once, as making it costs more than reading a few numbers."""
+    return struct.Struct(f"<{n}{kind}")
+
+
 class Series:
-    """The last ``keep`` items of one kind, in the order of :class:`Item`.
+    """The last ``keep`` items of one kind, in the order of :class:`Item`. Columns are decoded when somebody looks at them.
 
     Attributes:
         when: when each happened.
@@ -58,46 +66,94 @@ class Series:
         ref: :func:`code` of the order it belongs to, 0 for none.
     """
 
-    __slots__ = ("known", "ref", "value", "when")
+    __slots__ = ("_at", "_body", "_known", "_ref", "_value", "when")
 
-    def __init__(self) -> None:
-        self.when: list[int] = []
-        self.known: list[int] = []
-        self.value: list[int] = []
-        self.ref: list[int] = []
+    def __init__(self, body: bytes = b"", at: int = 0, n: int = 0) -> None:
+        self._body, self._at = body, at
+        self.when: Sequence[int]
+        self._known: Sequence[int] | None
+        self._value: Sequence[int] | None
+        self._ref: Sequence[int] | None
+        if n:
+            self.when = _column(n, "q").unpack_from(body, at)
+            self._known = self._value = self._ref = None
+        else:
+            self.when, self._known, self._value, self._ref = [], [], [], []
 
     def __len__(self) -> int:
         return len(self.when)
 
+    @property
+    def known(self) -> Sequence[int]:
+        """When each became known."""
+        if self._known is None:
+            n = len(self.when)
+            self._known = _column(n, "q").unpack_from(self._body, self._at + 8 * n)
+        return self._known
+
+    @property
+    def value(self) -> Sequence[int]:
+        """The value of each."""
+        if self._value is None:
+            n = len(self.when)
+            self._value = _column(n, "q").unpack_from(self._body, self._at + 16 * n)
+        return self._value
+
+    @property
+    def ref(self) -> Sequence[int]:
+        """The order that each belongs to."""
+        if self._ref is None:
+            n = len(self.when)
+            self._ref = _column(n, "I").unpack_from(self._body, self._at + 24 * n)
+        return self._ref
+
     def add(self, item: Item, keep: int) -> None:
         """Insert one item at its place; the oldest goes when there are more than ``keep``."""
-        when, known, ref, value = item
-        at = len(self.when)
-        if at and when <= self.when[-1]:
-            at = self._place(item)
-        self.when.insert(at, when)
-        self.known.insert(at, known)
-        self.value.insert(at, value)
-        self.ref.insert(at, ref)
-        if len(self.when) > keep:
-            del self.when[0], self.known[0], self.value[0], self.ref[0]
+        columns = self._lists()
+        at = self._place(item, columns)
+        if not at and len(columns[0]) >= keep:
+            return  # older than all that is kept
+        for column, number in zip(columns, (item.when, item.known, item.value, item.ref), strict=True):
+            column.insert(at, number)
+            if len(column) > keep:
+                del column[0]
 
-    def _place(self, item: Item) -> int:
-        low, high = bisect_left(self.when, item.when), bisect_right(self.when, item.when)
-        while low < high and (item.when, self.known[low], self.ref[low], self.value[low]) < item:
+    def _lists(self) -> tuple[list[int], list[int], list[int], list[int]]:
+        """Its columns as lists of its own, to be changed."""
+        if self._body or not isinstance(self.when, list):
+            self.when, self._known, self._value, self._ref = list(self.when), list(self.known), list(self.value), list(self.ref)
+            self._body = b""
+        columns: Any = (self.when, self._known, self._value, self._ref)
+        return columns  # type: ignore[no-any-return]
+
+    def _place(self, item: Item, columns: tuple[list[int], list[int], list[int], list[int]]) -> int:
+        when, known, value, ref = columns
+        if not when or item.when > when[-1]:
+            return len(when)
+        low, high = bisect_left(when, item.when), bisect_right(when, item.when)
+        while low < high and (item.when, known[low], ref[low], value[low]) < item:
             low += 1
         return low
 
     def known_by(self, as_of: Millis | None, own: int | None) -> Series:
         """The items that were known at ``as_of`` and do not belong to the order ``own``; either may be left out. Not to be changed."""
-        known, ref = self.known, self.ref
-        if (own is None or own not in ref) and (as_of is None or not known or max(known) <= as_of):
+        late = as_of is not None and any(known > as_of for known in self.known)
+        if not late and (own is None or not self._has(own)):
             return self
-        at = [i for i in range(len(known)) if (as_of is None or known[i] <= as_of) and ref[i] != own]
-        kept = Series()
-        kept.when, kept.known = [self.when[i] for i in at], [known[i] for i in at]
-        kept.value, kept.ref = [self.value[i] for i in at], [ref[i] for i in at]
+        known, ref = self.known, self.ref
+        at = [i for i in range(len(known)) if ref[i] != own and (as_of is None or known[i] <= as_of)]
+        kept, value = Series(), self.value
+        kept.when, kept._known = [self.when[i] for i in at], [known[i] for i in at]
+        kept._value, kept._ref = [value[i] for i in at], [ref[i] for i in at]
         return kept
+
+    def _has(self, own: int) -> bool:
+        """Whether an item belongs to that order; most often its bytes are not even there, which costs no decoding to see."""
+        if self._ref is None:
+            start = self._at + 24 * len(self.when)
+            if self._body.find(_REF.pack(own), start, start + 4 * len(self.when)) < 0:
+                return False
+        return own in self.ref
 
     def pack(self) -> bytes:
         """Its columns, one after the other, little-endian."""
@@ -107,13 +163,7 @@ class Series:
     @classmethod
     def unpack(cls, body: bytes, offset: int, n: int) -> Series:
         """Read what :meth:`pack` wrote for ``n`` items."""
-        columns = struct.unpack_from(f"<{n}q{n}q{n}q{n}I", body, offset)
-        series = cls()
-        series.when = list(columns[:n])
-        series.known = list(columns[n : 2 * n])
-        series.value = list(columns[2 * n : 3 * n])
-        series.ref = list(columns[3 * n :])
-        return series
+        return cls(body, offset, n)
 
 
 class Tally:
@@ -194,16 +244,12 @@ Telling = list[Any]
 """``[event_time, known_at, {field: value}]``: what one event told and no later event has told again."""
 
 
-class _Section(NamedTuple):
-    """Where a column still packed lies: of a tally when it has a ``newest``, else of a series."""
+_Section = tuple[int, int, Millis | None]
+"""Where columns still packed lie: offset, items, and of a tally its ``newest``, of a series ``None``."""
 
-    offset: int
-    items: int
-    newest: Millis | None
 
-    @property
-    def size(self) -> int:
-        return self.items * (_SERIES_ITEM if self.newest is None else _TALLY_ITEM)
+def _size(items: int, newest: Millis | None) -> int:
+    return items * (_SERIES_ITEM if newest is None else _TALLY_ITEM)
 
 
 _EMPTY: Final[dict[str, list[Telling]]] = {}
@@ -241,7 +287,7 @@ class EntityState:
             section = self._packed.get(name)
             if section is None:  # nothing of that name, or another thread has just decoded it
                 return self._series.get(name)
-            found = self._series[name] = Series.unpack(self._body, section.offset, section.items)
+            found = self._series[name] = Series.unpack(self._body, section[0], section[1])
             self._packed.pop(name, None)
         return found
 
@@ -252,7 +298,7 @@ class EntityState:
             section = self._packed.get(name)
             if section is None:
                 return self._tallies.get(name)
-            found = self._tallies[name] = Tally.unpack(self._body, section.offset, section.items, section.newest or 0)
+            found = self._tallies[name] = Tally.unpack(self._body, section[0], section[1], section[2] or 0)
             self._packed.pop(name, None)
         return found
 
@@ -328,7 +374,10 @@ class EntityState:
         sections: list[tuple[str, int, Millis | None, bytes]] = []
         sections += [(name, len(one), None, one.pack()) for name, one in self._series.items()]
         sections += [(name, len(one), one.newest, one.pack()) for name, one in self._tallies.items()]
-        sections += [(name, at.items, at.newest, self._body[at.offset : at.offset + at.size]) for name, at in self._packed.items()]
+        sections += [
+            (name, items, newest, self._body[offset : offset + _size(items, newest)])
+            for name, (offset, items, newest) in self._packed.items()
+        ]
         sections.sort(key=lambda section: section[0])
         head = orjson.dumps([self.known_at, [section[:3] for section in sections], facts])
         return b"".join([_HEAD.pack(FORMAT, len(head)), head, *(section[3] for section in sections)])
@@ -348,8 +397,8 @@ class EntityState:
             start = _HEAD.size + length
             state.known_at, sections, state._facts = orjson.loads(memoryview(raw)[_HEAD.size : start])
             for name, items, newest in sections:
-                section = state._packed[name] = _Section(start, items, newest)
-                start += section.size
+                state._packed[name] = (start, items, newest)
+                start += items * (_SERIES_ITEM if newest is None else _TALLY_ITEM)
         except (struct.error, ValueError, TypeError) as error:
             raise StateCorrupt(f"the bytes of a state cannot be read: {error}") from error
         if start != len(raw):

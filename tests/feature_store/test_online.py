@@ -75,7 +75,7 @@ def test_the_same_event_counts_once(store: OnlineStore, engine: Engine) -> None:
     assert store.ingest([]) == IngestResult(accepted=0, duplicates=0)
     orders = store.read(KEYS)[KEYS[0]].series("orders")
     assert orders is not None
-    assert orders.value == [11_000_000, 12_000_000]
+    assert list(orders.value) == [11_000_000, 12_000_000]
     with engine.connect() as connection:
         assert connection.execute(select(events.c.event_id).order_by(events.c.event_id)).scalars().all() == ["E-1", "E-2"]
 

@@ -93,7 +93,7 @@ def test_bytes_bring_back_everything() -> None:
     orders, seen = again.series("orders"), again.tally("seen")
     assert orders is not None
     assert seen is not None
-    assert orders.value == [0, 10_500, 21_000, 31_500, 42_000]
+    assert list(orders.value) == [0, 10_500, 21_000, 31_500, 42_000]
     assert seen.total == [-10]
     assert seen.newest == 4 * HOUR
     assert again.known_at == 99
