@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine
 from feature_store.entities import Entity, EntityKey
 from feature_store.events import Event
 from feature_store.folding import apply, touched
+from feature_store.passes import note_arrivals
 from feature_store.state import EntityState
 from feature_store.times import now
 
@@ -67,6 +68,7 @@ def ingest(engine: Engine, batch: Iterable[Event]) -> IngestResult:
     with engine.begin() as connection:
         new, known = _insert(connection, by_id)
         if new:
+            note_arrivals(connection, new)
             _change(connection, new)
     if len(new) == len(told):
         return IngestResult(len(new), 0)
@@ -117,8 +119,8 @@ def _insert(connection: Connection, events: Sequence[Event]) -> tuple[Sequence[E
         return events, {}
     rest = [event.event_id for event in events if event.event_id not in inserted]
     return [event for event in events if event.event_id in inserted], _contents(
-        connection.exec_driver_sql(f"SELECT {_CONTENT} FROM events WHERE event_id = ANY(%b::text[])", (rest,))
-    )  # noqa: S608
+        connection.exec_driver_sql(f"SELECT {_CONTENT} FROM events WHERE event_id = ANY(%b::text[])", (rest,))  # noqa: S608
+    )
 
 
 def _contents(rows: Iterable[Sequence[Any]]) -> dict[str, _Row]:

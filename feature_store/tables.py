@@ -25,14 +25,24 @@ events = Table(
     Index(None, "known_at"),
 )
 
-entity_states = Table(
-    "entity_states",
-    metadata,
-    Column("entity", String(16), primary_key=True),
-    Column("key", String(255), primary_key=True),
-    Column("state", LargeBinary, nullable=False, comment="bounded history of one entity, as feature_store.state writes it"),
-    Column("updated_at", BigInteger, nullable=False),
-)
+
+def _states(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("entity", String(16), primary_key=True),
+        Column("key", String(255), primary_key=True),
+        Column("state", LargeBinary, nullable=False, comment="bounded history of one entity, as feature_store.state writes it"),
+        Column("updated_at", BigInteger, nullable=False),
+    )
+
+
+entity_states = _states("entity_states")
+"""The states in use."""
+entity_states_next = _states("entity_states_next")
+"""Where a rebuild grows; it changes places with those in use when it is done."""
+entity_states_before = _states("entity_states_before")
+"""What was in use before the last rebuild."""
 
 datasets = Table(
     "datasets",
