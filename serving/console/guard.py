@@ -11,6 +11,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
+from feature_store.times import DAY
 from serving.console.messages import say
 from serving.console.ports import Refused, Wiring
 from serving.console.session import COOKIE, LIFETIME, VISIT_COOKIE, Session
@@ -20,6 +21,8 @@ from serving.errors import Problem, ProblemKind
 
 LANGUAGE_COOKIE = "ordinance_language"
 _YEAR_S = 365 * 86_400
+_KEPT_S = (LIFETIME + 7 * DAY) // 1000
+"""The cookie outlives its session, so that who comes back is told that it ended. What it is worth stands in its signed content."""
 
 
 class LoginNeeded(Exception):
@@ -53,7 +56,7 @@ class Guard:
         session = self.session(request)
         nonce = session.nonce if session else request.cookies.get(self._named(VISIT_COOKIE)) or ""
         token = self.wiring.signer.form_token(nonce) if nonce else ""
-        return Visit(language(request), request.url.path, request.url.query, session, token)
+        return Visit(self.language(request), request.url.path, request.url.query, session, token)
 
     def require(self, request: Request, action: str) -> Visit:
         """The visit of somebody who may do something.
@@ -79,11 +82,11 @@ class Guard:
         nonce = session.nonce if session else request.cookies.get(self._named(VISIT_COOKIE)) or ""
         fits = bool(nonce) and isinstance(token, str) and self.wiring.signer.form_token_fits(nonce, token)
         if not fits or not _same_origin(request):
-            raise Refused(Problem(ProblemKind.FORBIDDEN, say(language(request), "error.403.form")))
+            raise Refused(Problem(ProblemKind.FORBIDDEN, say(self.language(request), "error.403.form")))
 
     def open_session(self, response: Response, session: Session) -> None:
         """Put the session into the answer's cookie."""
-        self._set(response, COOKIE, self.wiring.signer.to_cookie(session), LIFETIME // 1000)
+        self._set(response, COOKIE, self.wiring.signer.to_cookie(session), _KEPT_S)
         self._forget(response, VISIT_COOKIE)
 
     def close_session(self, response: Response) -> None:
@@ -97,6 +100,17 @@ class Guard:
     def keep_visit(self, response: Response, nonce: str) -> None:
         """Put the visit's nonce into the answer's cookie."""
         self._set(response, VISIT_COOKIE, nonce, 3600)
+
+    def language(self, request: Request) -> str:
+        """The language chosen in the address or earlier, else what the browser prefers, else English."""
+        for chosen in (request.query_params.get("lang"), request.cookies.get(self._named(LANGUAGE_COOKIE))):
+            if chosen in LANGUAGES:
+                return chosen
+        for part in request.headers.get("accept-language", "").split(","):
+            prefix = part.split(";")[0].strip().lower().split("-")[0]
+            if prefix in LANGUAGES:
+                return prefix
+        return "en"
 
     def keep_language(self, response: Response, chosen: str) -> None:
         """Remember the reader's language."""
@@ -118,18 +132,6 @@ class Guard:
     def _path(self) -> str:
         """``__Host-`` demands the whole host; without it a cookie goes no further than the pages."""
         return "/" if self.wiring.secure_cookies else "/console"
-
-
-def language(request: Request) -> str:
-    """The language chosen in the address or earlier, else what the browser prefers, else English."""
-    for chosen in (request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE)):
-        if chosen in LANGUAGES:
-            return chosen
-    for part in request.headers.get("accept-language", "").split(","):
-        prefix = part.split(";")[0].strip().lower().split("-")[0]
-        if prefix in LANGUAGES:
-            return prefix
-    return "en"
 
 
 def target_path(text: str | None) -> str:

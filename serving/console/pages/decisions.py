@@ -6,7 +6,7 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from serving.console.guard import Guard, language
+from serving.console.guard import Guard
 from serving.console.messages import say
 from serving.console.ports import CursorRefused, DecisionFacts, DecisionFilters, Refused, Wiring
 from serving.console.rendering import SECURITY_HEADERS, respond
@@ -47,7 +47,7 @@ def routes(wiring: Wiring, guard: Guard) -> APIRouter:
     @router.get("/console/decisions/{record_id}")
     def one(request: Request, record_id: str) -> Response:
         visit = guard.require(request, frame.SEARCH)
-        facts = _find(wiring, request, record_id)
+        facts = _find(wiring, guard, request, record_id)
         same = DecisionFilters(order_id=facts.line.order_id)
         siblings = wiring.decisions.search(same, None, _SIBLINGS).lines if facts.line.order_id else ()
         built = frame.build(visit, decision_view.title(visit.language, facts), wiring.accounts.may)
@@ -56,7 +56,7 @@ def routes(wiring: Wiring, guard: Guard) -> APIRouter:
     @router.get("/console/decisions/{record_id}/record.json")
     def record(request: Request, record_id: str) -> Response:
         guard.require(request, frame.SEARCH)
-        facts = _find(wiring, request, record_id)
+        facts = _find(wiring, guard, request, record_id)
         body = orjson.dumps(facts.raw, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
         return Response(body, headers={**SECURITY_HEADERS, "Cache-Control": "no-store"}, media_type="application/json")
 
@@ -72,8 +72,8 @@ def routes(wiring: Wiring, guard: Guard) -> APIRouter:
     return router
 
 
-def _find(wiring: Wiring, request: Request, record_id: str) -> DecisionFacts:
+def _find(wiring: Wiring, guard: Guard, request: Request, record_id: str) -> DecisionFacts:
     facts = wiring.decisions.get(record_id)
     if facts is None:
-        raise Refused(not_found(say(language(request), "error.404.decision", id=record_id)))
+        raise Refused(not_found(say(guard.language(request), "error.404.decision", id=record_id)))
     return facts

@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from serving.console.contexts import LoginPage, SignedInPage
-from serving.console.guard import Guard, language, target_path, text_fields
+from serving.console.guard import Guard, target_path, text_fields
 from serving.console.messages import say
 from serving.console.ports import Account, Refused, Wiring
 from serving.console.rendering import respond
@@ -48,8 +48,8 @@ async def _show(wiring: Wiring, guard: Guard, request: Request) -> Response:
     if await run_in_threadpool(guard.session, request):
         return RedirectResponse(target, 303)
     if token:
-        return _form(wiring, guard, request, say(language(request), "login.link_used"))
-    ended = say(language(request), "login.ended") if guard.had_session(request) else ""
+        return _form(wiring, guard, request, say(guard.language(request), "login.link_used"))
+    ended = say(guard.language(request), "login.ended") if guard.had_session(request) else ""
     return _form(wiring, guard, request, ended, tone="hold")
 
 
@@ -57,10 +57,10 @@ async def _sign_in(wiring: Wiring, guard: Guard, request: Request) -> Response:
     fields = text_fields(await request.form(max_files=0, max_fields=8))
     target = fields.get("target")
     if not _fits(guard, request, fields):
-        return _form(wiring, guard, request, say(language(request), "login.stale"), status=403, target=target)
+        return _form(wiring, guard, request, say(guard.language(request), "login.stale"), status=403, target=target)
     account = await run_in_threadpool(wiring.accounts.authenticate, fields.get("key", "").strip())
     if account is None:
-        return _form(wiring, guard, request, say(language(request), "login.wrong"), status=401, target=target)
+        return _form(wiring, guard, request, say(guard.language(request), "login.wrong"), status=401, target=target)
     return _signed_in(wiring, guard, request, account, target_path(target))
 
 
@@ -76,7 +76,7 @@ def _form(
     wiring: Wiring, guard: Guard, request: Request, problem: str, *, status: int = 200, target: str | None = None, tone: str = "bad"
 ) -> Response:
     nonce = guard.open_visit()
-    visit = Visit(language(request), "/console/login", request.url.query, None, wiring.signer.form_token(nonce))
+    visit = Visit(guard.language(request), "/console/login", request.url.query, None, wiring.signer.form_token(nonce))
     page = LoginPage(
         frame.build(visit, say(visit.language, "login.title"), wiring.accounts.may),
         problem,
@@ -90,7 +90,7 @@ def _form(
 
 def _signed_in(wiring: Wiring, guard: Guard, request: Request, account: Account, target: str) -> Response:
     session = wiring.signer.open(account.principal, account.role, key_hash=account.key_hash, at=wiring.now())
-    visit = Visit(language(request), "/console", "", session, wiring.signer.form_token(session.nonce))
+    visit = Visit(guard.language(request), "/console", "", session, wiring.signer.form_token(session.nonce))
     page = SignedInPage(frame.build(visit, say(visit.language, "login.done"), wiring.accounts.may), target)
     response = respond(page)
     guard.open_session(response, session)

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from http.cookies import SimpleCookie
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from serving.console.app import create_console
 from serving.console.session import SessionSigner
 from tests.serving.console.examples import NOW
 from tests.serving.console.fakes import Accounts, Decisions, Models, Workbench
+from tests.serving.console.watched import Features, Health
 
 
 @dataclass
@@ -26,6 +28,8 @@ class World:
     decisions: Decisions = field(default_factory=Decisions)
     workbench: Workbench = field(default_factory=Workbench)
     models: Models = field(default_factory=Models)
+    features: Features = field(default_factory=Features)
+    health: Health = field(default_factory=Health)
     clock: list[int] = field(default_factory=lambda: [NOW])
 
     def wiring(self, **changes: Any) -> ports.Wiring:
@@ -36,6 +40,8 @@ class World:
             self.models,
             SessionSigner(b"s" * 32),
             lambda: self.clock[0],
+            self.features,
+            self.health,
             max_upload_bytes=200_000,
         )
         return replace(made, **changes)
@@ -48,18 +54,34 @@ class Browser:
         self.app = create_console(world.wiring(**changes))
         self.base = "http://console"
         self.cookies = httpx.Cookies()
+        self.clock = world.clock
+        self.until: dict[str, int] = {}
         self.headers = {"accept": "text/html", "accept-language": "en"}
 
     def send(self, method: str, path: str, **more: Any) -> httpx.Response:
+        self._expire()
+
         async def once() -> httpx.Response:
             transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url=self.base, cookies=self.cookies) as client:
                 answer = await client.request(method, path, headers={**self.headers, **more.pop("headers", {})}, **more)
                 self.cookies = client.cookies
+                self._note(answer)
                 answer._content = answer.content.replace(b"\xc2\xa0", b" ")  # texts are compared as they read, not as they wrap
                 return answer
 
         return asyncio.run(once())
+
+    def _note(self, answer: httpx.Response) -> None:
+        for header in answer.headers.get_list("set-cookie"):
+            for name, cookie in SimpleCookie(header).items():
+                self.until[name] = self.clock[0] + 1000 * int(cookie["max-age"])
+
+    def _expire(self) -> None:
+        """Forget cookies by the clock that sessions go by."""
+        for cookie in list(self.cookies.jar):
+            if self.until.get(cookie.name, self.clock[0] + 1) <= self.clock[0]:
+                self.cookies.jar.clear(cookie.domain, cookie.path, cookie.name)
 
     def get(self, path: str, **more: Any) -> httpx.Response:
         return self.send("GET", path, **more)

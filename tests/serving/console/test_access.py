@@ -5,8 +5,15 @@ from typing import Any
 
 import pytest
 
-from feature_store.times import HOUR
+from feature_store.times import DAY, HOUR
 from serving.console.session import LIFETIME
+
+
+def secured(make_browser: Any, world: Any) -> Any:
+    """A browser that reaches the console by https."""
+    browser = make_browser(world, base_url="https://decisions.example.com", secure_cookies=True)
+    browser.base = "https://decisions.example.com"
+    return browser
 
 
 def test_without_a_session_every_page_leads_to_the_login_and_back(world: Any, browser: Any) -> None:
@@ -110,7 +117,9 @@ def test_a_form_without_the_sessions_token_does_nothing(world: Any, make_browser
     assert world.workbench.runs == {}
 
 
-def test_the_language_is_chosen_once_and_kept(world: Any, browser: Any) -> None:
+@pytest.mark.parametrize("secure", [False, True])
+def test_the_language_is_chosen_once_and_kept(world: Any, make_browser: Any, secure: bool) -> None:
+    browser = secured(make_browser, world) if secure else make_browser(world)
     browser.login("auditor")
     answer = browser.get("/console/decisions?type=fraud&lang=zh")
     assert answer.status_code == 303
@@ -138,8 +147,7 @@ def test_over_tls_cookies_are_bound_to_the_host(world: Any, make_browser: Any) -
 
 
 def test_over_tls_one_signs_in_and_out(world: Any, make_browser: Any) -> None:
-    browser = make_browser(world, base_url="https://decisions.example.com", secure_cookies=True)
-    browser.base = "https://decisions.example.com"
+    browser = secured(make_browser, world)
     browser.login("auditor")
     assert {cookie.name for cookie in browser.cookies.jar} == {"__Host-ordinance_session"}
     assert browser.get("/console/decisions").status_code == 200
@@ -157,6 +165,8 @@ def test_who_comes_back_after_a_session_is_told_that_it_ended(world: Any, browse
     assert "Your session has ended" in page.text
     assert 'value="/console/decisions?type=fraud"' in page.text
     assert "aria-invalid" not in page.text
+    world.clock[0] += 30 * DAY
+    assert "has ended" not in browser.get("/console/login").text, "in the end the browser forgets it"
 
 
 def test_a_role_without_a_page_begins_with_the_api(browser: Any) -> None:
