@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_store.times import DAY
-from training.splits import split
+from training.splits import prescribed, split
 from training.table import TrainingTable
 
 
@@ -100,3 +100,32 @@ def test_a_table_of_the_wrong_shape_is_refused():
         TrainingTable(("x", "y"), np.zeros((3, 1)), np.zeros(3), ("0", "1"))
     with pytest.raises(ValueError, match="group"):
         TrainingTable(("x",), np.zeros((3, 1)), np.zeros(3), ("0", "1"), group=np.zeros(2, np.int64))
+
+
+def laid_down(**changes):
+    """Three weeks: one to learn from, one until its outcomes are known, one that judges."""
+    time = np.arange(21 * 40) * (DAY // 40)
+    table = TrainingTable(
+        names=("x",),
+        features=np.ones((len(time), 1)),
+        label=(np.arange(len(time)) % 3 == 0).astype(float),
+        classes=("0", "1"),
+        time=time,
+        label_known_at=time + 7 * DAY,
+    )
+    rows = {"develop": np.flatnonzero(time < 7 * DAY), "test": np.flatnonzero(time >= 14 * DAY), "folds": ()} | changes
+    return table, prescribed(table, **rows)
+
+
+def test_a_prescribed_split_is_taken_as_it_is():
+    table, parts = laid_down()
+    check(table, parts.develop, parts.test, by_time=True)
+    assert (parts.method, len(parts.develop), len(parts.test), parts.purged) == ("prescribed", 280, 280, 280)
+    assert set().union(*(fold.judge.tolist() for fold in parts.cross)) <= set(parts.develop)
+
+
+def test_a_prescribed_split_may_not_look_ahead():
+    with pytest.raises(ValueError, match="outcome known"):
+        laid_down(develop=np.arange(8 * 40))
+    with pytest.raises(ValueError, match="test rows"):
+        laid_down(folds=[(np.arange(10), np.arange(20 * 40, 21 * 40))])
