@@ -255,7 +255,6 @@ FOLDS: Final[dict[EventType, tuple[Fold, ...]]] = {
     _T.NODE_STATUS: (
         _facts(_E.NETWORK, None, "node", ("node_id",)),
         _count(_E.NETWORK, None, "backlog", "backlog", per=("node_id",), days=10),
-        _count(_E.NETWORK, None, "staffing", "staffing", per=("node_id",), days=10),
     ),
     _T.NODE_OUTAGE: (_facts(_E.NETWORK, None, "outage", ("node_id",)),),
     _T.LANE_RATE: (_facts(_E.REGION, "region", "rate", ("node_id", "service")),),

@@ -58,15 +58,22 @@ def _customs_change(situation: Situation) -> Known | None:
     return Known((ahead[0] - situation.as_of) / DAY, situation.as_of) if ahead else None
 
 
+def distances(situation: Situation) -> dict[str, float]:
+    """Kilometres from each node that tells its place to the order's address; empty where that tells none."""
+    to = situation.order.ship_to
+    if to.lat is None or to.lon is None:
+        return {}
+    nodes = situation.network.nodes
+    return {node.node_id: km(node.lat, node.lon, to.lat, to.lon) for node in nodes if node.lat is not None and node.lon is not None}
+
+
 def _remote(situation: Situation) -> Known | None:
     """Kilometres to the nearest node, open or not."""
-    to, network = situation.order.ship_to, situation.network
-    if to.lat is None or to.lon is None:
-        return None
-    found = [km(node.lat, node.lon, to.lat, to.lon) for node in network.nodes if node.lat is not None and node.lon is not None]
+    found = situation.shared("distances", distances)
     if not found:
         return None
-    return Known(min(found), max((node.as_of for node in network.nodes if node.as_of is not None), default=None))
+    nearest = min(found, key=lambda node_id: (found[node_id], node_id))
+    return Known(found[nearest], situation.network.node[nearest].as_of)
 
 
 _N, _I, _S = Dtype.NUMBER, Dtype.INTEGER, Dtype.SHARE

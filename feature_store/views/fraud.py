@@ -8,7 +8,7 @@ from feature_store.snapshot import Origin
 from feature_store.times import DAY, Millis
 from feature_store.views import velocity
 from feature_store.views.aggregations import count, hours_since, request, unseen
-from feature_store.views.basket import AMOUNT, DEMAND, DISCOUNT, EXPRESS, LINES, MOST_PIECES, PIECES, SKU_CHARGEBACKS, TIMES_USUAL, tagged
+from feature_store.views.basket import AMOUNT, DEMAND, DISCOUNT, EXPRESS, MOST_PIECES, PIECES, SKU_CHARGEBACKS, TIMES_USUAL, tagged
 from feature_store.views.days import HOUR_OF_DAY
 from feature_store.views.definition import Calculation, Dtype, Feature, FeatureService, Group, Known, Unit
 from feature_store.views.situation import Own, Situation
@@ -67,7 +67,7 @@ _I, _F, _N, _S = Dtype.INTEGER, Dtype.FLAG, Dtype.NUMBER, Dtype.SHARE
 _E, _G, _U = Entity, Group, Unit
 
 _BASKET = (
-    AMOUNT, PIECES, LINES, MOST_PIECES,
+    AMOUNT, PIECES, MOST_PIECES,
     Feature(
         "max_unit_price", _N, _U.CNY, "highest unit price in the order", "订单中最高单价", "RESALE_VALUE", _G.BASKET,
         request("max unit price", lambda s: max(line.unit_price.micros for line in s.order.lines) / MICRO),

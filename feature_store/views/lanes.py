@@ -6,6 +6,7 @@ Those that do not depend on the lane are computed once for the order, those of a
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from feature_store.entities import Entity
 from feature_store.network import Node, Rate
@@ -74,9 +75,13 @@ def reserve_h(node: Node, lane: Rate, situation: Situation) -> float | None:
     slack = slack_h(node, lane, situation)
     if slack is None:
         return None
-    customs = clearance_h(situation)
-    goods = situation.shared("supplier_h", supplier_h) + (customs.value if customs else 0.0)
+    goods = situation.shared("goods_h", _goods_h)
     return slack - WORKING_H * (backlog_days(node) or 0.0) - goods
+
+
+def _goods_h(situation: Situation) -> float:
+    customs = clearance_h(situation)
+    return supplier_h(situation) + (customs.value if customs else 0.0)
 
 
 def of_lane(formula: str, read: Callable[[Node, Rate, Situation], float | None]) -> Calculation:
@@ -90,6 +95,16 @@ def of_lane(formula: str, read: Callable[[Node, Rate, Situation], float | None])
         return Known(value, lane.as_of, Origin.REQUEST if "rates" in situation.network.supplied else None)
 
     return Calculation(run, f"lane({formula})", Entity.REGION, ("rate",))
+
+
+def per_service(calculation: Calculation) -> Calculation:
+    """The same for all lanes with one service: computed once for each."""
+
+    def run(situation: Situation) -> Known | None:
+        service = situation.rate.service if situation.rate else None
+        return situation.shared(f"{service}|{calculation.formula}", calculation.run)
+
+    return replace(calculation, run=run)
 
 
 def _contract_days(_: Node, lane: Rate, situation: Situation) -> float | None:
@@ -113,15 +128,15 @@ RESERVE = Feature(
 )  # fmt: skip
 SERVICE_LATE = Feature(
     "service_late_share_5d", _S, _U.NONE, "share of late deliveries to the region with this service in the last 5 days", "近5天该地区该服务延误率", "CARRIER_OFTEN_LATE", _G.LANE,
-    rate(_E.REGION, "service_delivered", None, within=5 * DAY, prior=LATE_PRIOR, weight=10, item=Own.SERVICE), default=LATE_PRIOR, scope=_LANE,
+    per_service(rate(_E.REGION, "service_delivered", None, within=5 * DAY, prior=LATE_PRIOR, weight=10, item=Own.SERVICE)), default=LATE_PRIOR, scope=_LANE,
 )  # fmt: skip
 SERVICE_DELAY = Feature(
     "service_delay_h_3d", _N, _U.HOURS, "average delay to the region with this service in the last 3 days (below 0 is early)", "近3天该地区该服务的平均延误（负数为提前）", "CARRIER_OFTEN_LATE", _G.LANE,
-    tally_mean(_E.REGION, "service_delay_h", within=3 * DAY, item=Own.SERVICE), scope=_LANE,
+    per_service(tally_mean(_E.REGION, "service_delay_h", within=3 * DAY, item=Own.SERVICE)), scope=_LANE,
 )  # fmt: skip
 SERVICE_DELAY_9D = Feature(
     "service_delay_h_9d", _N, _U.HOURS, "average delay to the region with this service in the last 9 days (below 0 is early)", "近9天该地区该服务的平均延误（负数为提前）", "CARRIER_OFTEN_LATE", _G.LANE,
-    tally_mean(_E.REGION, "service_delay_h", within=9 * DAY, item=Own.SERVICE), scope=_LANE,
+    per_service(tally_mean(_E.REGION, "service_delay_h", within=9 * DAY, item=Own.SERVICE)), scope=_LANE,
 )  # fmt: skip
 LANE_LATE = Feature(
     "lane_late_share_30d", _S, _U.NONE, "share of late deliveries on the lane in the last 30 days", "近30天该线路延误率", "LANE_OFTEN_LATE", _G.LANE,

@@ -12,8 +12,7 @@ from feature_store.state import Facts
 from feature_store.times import DAY, HOUR
 from feature_store.views.aggregations import combined, rate, tally_mean
 from feature_store.views.definition import Aggregate, Calculation, Dtype, Feature, Group, How, Known, Scope, Unit
-from feature_store.views.destination import CANCEL_PRIOR, LATE_PRIOR
-from feature_store.views.distance import km
+from feature_store.views.destination import CANCEL_PRIOR, LATE_PRIOR, distances
 from feature_store.views.situation import Own, Situation
 
 _LEAST_STAFF = 0.2
@@ -34,10 +33,7 @@ def status_level(node: Node) -> float:
 
 def distance_km(node: Node, situation: Situation) -> float | None:
     """Great-circle distance from the node to the address."""
-    to = situation.order.ship_to
-    if node.lat is None or node.lon is None or to.lat is None or to.lon is None:
-        return None
-    return km(node.lat, node.lon, to.lat, to.lon)
+    return situation.shared("distances", distances).get(node.node_id)
 
 
 def stock_by_place(situation: Situation) -> dict[tuple[str, str], Stock]:

@@ -32,14 +32,6 @@ CUSTOMER = (
         "customer_devices_30d", _I, _U.NONE, "number of devices the customer used in the last 30 days", "客户近30天使用的设备数", "MANY_DEVICES", _G.IDENTITY,
         distinct(_E.CUSTOMER, "devices", within=30 * DAY), default=0.0, personal=True,
     ),
-    Feature(
-        "customer_addresses_90d", _I, _U.NONE, "number of addresses the customer ordered to in the last 90 days", "客户近90天的收货地址数", "MANY_ADDRESSES", _G.IDENTITY,
-        distinct(_E.CUSTOMER, "addresses", within=90 * DAY), default=0.0, personal=True,
-    ),
-    Feature(
-        "customer_cards_90d", _I, _U.CARDS, "number of cards the customer paid with in the last 90 days", "客户近90天使用的卡数", "MANY_CARDS", _G.PAYMENT,
-        distinct(_E.CUSTOMER, "payments", within=90 * DAY), default=0.0, personal=True,
-    ),
 )  # fmt: skip
 
 DEVICE = (
@@ -54,10 +46,6 @@ DEVICE = (
     Feature(
         "device_spent_1d", _N, _U.CNY, "value of the orders from this device in the last 24 hours", "近24小时该设备订单金额", "ORDER_VELOCITY", _G.VELOCITY,
         of(Aggregate(_E.DEVICE, "spent", How.SUM, DAY)), default=0.0, personal=True,
-    ),
-    Feature(
-        "device_declines_1d", _I, _U.PAYMENTS, "number of declined payments from this device in the last 24 hours", "该设备近24小时被拒付款次数", "PAYMENTS_DECLINED", _G.PAYMENT,
-        count(_E.DEVICE, "declined", within=DAY), default=0.0, personal=True,
     ),
     Feature(
         "device_chargebacks", _I, _U.PAYMENTS, "chargeback history of this device", "该设备已知拒付次数", "EARLIER_CHARGEBACKS", _G.DISPUTES,
@@ -98,10 +86,6 @@ NETWORK = (
         "ip_declined_cards_1h", _I, _U.CARDS, "number of other cards declined from this IP address in the last hour", "该IP近1小时被拒的其他卡数", "CARD_TESTING", _G.PAYMENT,
         distinct(_E.IP, "declined", within=HOUR, but=Own.PAYMENT), default=0.0, personal=True,
     ),
-    Feature(
-        "ip_chargebacks", _I, _U.PAYMENTS, "chargeback history of this IP address", "该IP已知拒付次数", "EARLIER_CHARGEBACKS", _G.DISPUTES,
-        count(_E.IP, "chargebacks"), default=0.0, personal=True,
-    ),
 )  # fmt: skip
 
 ADDRESS = (
@@ -132,10 +116,6 @@ ADDRESS = (
     Feature(
         "address_billed_elsewhere_1d", _I, _U.ORDERS, "billing mismatches of orders to this address in the last 24 hours", "近24小时该地址账单地址不符的订单数", "ADDRESS_MISMATCH", _G.IDENTITY,
         of(Aggregate(_E.ADDRESS, "billed_elsewhere", How.SUM, DAY)), default=0.0, personal=True,
-    ),
-    Feature(
-        "address_declines_1d", _I, _U.PAYMENTS, "number of declined payments for this address in the last 24 hours", "该地址近24小时被拒付款次数", "PAYMENTS_DECLINED", _G.PAYMENT,
-        count(_E.ADDRESS, "declined", within=DAY), default=0.0, personal=True,
     ),
     Feature(
         "address_chargebacks", _I, _U.PAYMENTS, "chargeback history of this address", "该地址已知拒付次数", "EARLIER_CHARGEBACKS", _G.DISPUTES,
