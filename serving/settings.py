@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     """Whether a new home is a demo home: local keys for every role, a simulated history, publishing without a second person."""
     demo_orders: Annotated[int, Field(ge=2_000, le=1_000_000)] = 24_000
     """Orders of the simulated history that fills an empty home."""
+    parity_every_s: Annotated[float, Field(ge=0, le=86_400)] = 900.0
+    """How often a sample of decisions is rebuilt from raw events and compared; 0 for never."""
     drain_s: Annotated[float, Field(ge=0, le=600)] = 5.0
     """How long a stopping replica finishes what it has begun."""
 

@@ -171,11 +171,14 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     from serving.api import system  # the decision processes load none of these
     from serving.console.app import create_console
     from serving.console.joined.wire import join
+    from serving.parity import ParityKeeper
     from training import service
 
     base = wire_base(settings)
     require_current(base.engine)
     shop = workshop(base)
+    probes = system.Probes(base.engine, settings.local_url + READY_PATH)
+    every_s = settings.parity_every_s or None
 
     def publish(name: str, model_version: int, principal: str) -> None:
         service.publish(shop, name, model_version, changed_by=principal, note=WITHOUT_SECOND)
@@ -189,7 +192,12 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
         publish=publish if base.home.demo else None,
         base_url=settings.address,
         event_skew=round(settings.event_skew_s * SECOND),
+        probes=probes,
+        replicas=settings.decision_replicas,
+        parity_every_s=every_s,
     )
     app = create_console(joined)
-    app.include_router(system.routes(system.Probes(base.engine, settings.local_url + READY_PATH)))
+    app.include_router(system.routes(probes))
+    if every_s is not None:
+        ParityKeeper(base.engine, every_s).start()
     return app

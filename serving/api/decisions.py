@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ class DecisionsApp:
     async def _serve(self, scope: Scope, receive: Receive, request_id: str | None, started: float) -> Reply:
         path = _path(scope)
         if path == READY_PATH and scope["method"] in {"GET", "HEAD"}:
-            return Reply(200, to_bytes(self._force().to_json()))
+            return Reply(200, to_bytes({**self._force().to_json(), "replica": str(os.getpid())}))
         key = bearer(scope)
         try:
             caller = self._keys.authenticate(key) if key is not None else None

@@ -76,6 +76,66 @@ class StoredAnswer(BaseModel):
     receipt: ReceiptAnswer
 
 
+class FeatureSpread(BaseModel):
+    """A histogram: values in each bin; ``edges`` has one more entry than ``counts``, or as many where few different values occur."""
+
+    edges: list[float]
+    counts: list[int]
+
+
+class LiveFigures(BaseModel):
+    """How a feature is doing over the newest decisions."""
+
+    values: Annotated[int, Field(description="single values; split-order has one for each candidate lane")]
+    defaults: Annotated[float, Field(description="share of values that are the default, as nothing was known")]
+    newest_at: Annotated[Time | None, Field(description="when the newest fact in any of them happened")]
+    age_s: Annotated[float | None, Field(description="median age of the newest fact in a value when it was used")]
+    old_age_s: Annotated[float | None, Field(description="95 of 100 are younger")]
+    quantiles: Annotated[dict[str, float] | None, Field(description="p05 to p95 of the known values; null where too few speak of persons")]
+    histogram: FeatureSpread | None
+
+
+class FeatureAnswer(BaseModel):
+    """One feature of one decision type."""
+
+    name: str
+    type: Annotated[str, Field(description="the decision type")]
+    dtype: Literal["number", "integer", "share", "flag"]
+    unit: str | None
+    meaning: Texts
+    owner: Annotated[str, Field(description="who answers for the definition")]
+    entities: Annotated[list[str], Field(description="whose histories it reads; request for the order alone")]
+    source_events: Annotated[list[str], Field(description="the types of events that feed it")]
+    window: Annotated[str | None, Field(description="how far back it looks, such as 30d; null for all that is remembered")]
+    ttl_s: Annotated[float | None, Field(description="how old its newest fact may be; older ones count as not known")]
+    default: Annotated[float | None, Field(description="its value when nothing is known; null for not known")]
+    actionable: Annotated[bool, Field(description="whether somebody could change it for an order")]
+    personal: Annotated[bool, Field(description="whether it speaks of a person")]
+    reason: str
+    group: str
+    formula: str
+    version: Annotated[str, Field(description="changes when its definition does")]
+    view_version: Annotated[str, Field(description="changes when any definition of the type does")]
+    usual: Annotated[float | None, Field(description="median of the rows that the champion learnt from")]
+    live: LiveFigures | None
+
+
+class LookedAt(BaseModel):
+    """How far back the figures of a type look."""
+
+    decisions: int
+    others: Annotated[int, Field(description="further decisions by other definitions, left out")]
+    since: Time | None
+
+
+class FeaturesAnswer(BaseModel):
+    """Every feature of every built-in decision type, with figures of the newest decisions."""
+
+    items: list[FeatureAnswer]
+    looked_at: dict[str, LookedAt]
+    at: Time
+
+
 class Contribution(BaseModel):
     """What one feature did to the margin."""
 

@@ -266,6 +266,11 @@ CONSOLE: Mapping[str, Operation] = {
             "Its report and, for a custom type, the schema of its rows.", answer=looks.ModelAnswer, example="model",
             problems=(*ANY, _K.NOT_FOUND, _K.INVALID),
         ),
+        Operation(
+            "GET", "/v1/features", "List features", "What models see: each number's meaning, source and version, and over the newest "
+            "decisions its freshness and spread. No value of any one person is told.", answer=looks.FeaturesAnswer, example="features",
+            problems=(*ANY, _K.INVALID),
+        ),
         Operation("GET", "/healthz", "The process answers", answer=looks.Alive, example="healthz", problems=()),
         Operation(
             "GET", "/readyz", "Decisions can be made", "Models are loaded and the database can be written; 503 with the reasons when not.",

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.api import datasets, events, models, reference, reservations, trainings
+from serving.api import datasets, events, features, models, reference, reservations, trainings
 from serving.console import failures
 from serving.console.guard import Guard, LoginNeeded, RoleRefused
 from serving.console.pages import decisions as decision_pages
@@ -20,6 +20,7 @@ from serving.console.pages import login as login_pages
 from serving.console.pages import models as model_pages
 from serving.console.pages import reference as reference_pages
 from serving.console.pages import train as train_pages
+from serving.console.pages import watching as watching_pages
 from serving.console.ports import Refused, Wiring
 from serving.console.rendering import SECURITY_HEADERS, STATIC
 from serving.console.texts import LANGUAGES
@@ -33,9 +34,9 @@ def create_console(wiring: Wiring) -> FastAPI:
     app = FastAPI(title="Ordinance", version="1", docs_url=None, redoc_url=None, openapi_url=None)
     guard = Guard(wiring)
     app.mount("/console/static", _Static(directory=STATIC), name="static")
-    for pages in (login_pages, decision_pages, train_pages, model_pages):
+    for pages in (login_pages, decision_pages, train_pages, model_pages, watching_pages):
         app.include_router(pages.routes(wiring, guard))
-    for api in (datasets, events, trainings, models, reservations):
+    for api in (datasets, events, trainings, models, reservations, features):
         app.include_router(api.routes(wiring))
     contract = reference.Reference(wiring)
     app.include_router(reference.routes(wiring, contract))

@@ -14,6 +14,7 @@ from feature_store.ingest import IngestResult
 from feature_store.reservations import Held
 from feature_store.times import Millis
 from serving.console.session import SessionSigner
+from serving.console.watching import Features, Health
 from serving.errors import Problem
 
 
@@ -412,6 +413,8 @@ class Wiring:
     models: Models
     signer: SessionSigner
     now: Callable[[], Millis]
+    features: Features
+    health: Health
     base_url: str = "http://127.0.0.1:8000"
     max_upload_bytes: int = 512 * 1024 * 1024
     secure_cookies: bool = False

@@ -37,6 +37,8 @@ Page = (
     | contexts.SignedInPage
     | contexts.ErrorPage
     | contexts.ReferencePage
+    | contexts.FeaturesPage
+    | contexts.HealthPage
 )
 
 

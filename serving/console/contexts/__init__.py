@@ -56,6 +56,7 @@ from serving.console.contexts.training import (
     TrainingReport,
     TrainPage,
 )
+from serving.console.contexts.watching import FeatureGroup, FeatureRow, FeaturesPage, HealthPage, OddFeature, PartRow
 
 PAGES = (
     DecisionPage,
@@ -69,6 +70,8 @@ PAGES = (
     SignedInPage,
     ErrorPage,
     ReferencePage,
+    FeaturesPage,
+    HealthPage,
 )
 
 __all__ = [
@@ -90,21 +93,27 @@ __all__ = [
     "Endpoint",
     "ErrorPage",
     "Fact",
+    "FeatureGroup",
+    "FeatureRow",
+    "FeaturesPage",
     "FieldRow",
     "Filter",
     "Frame",
+    "HealthPage",
     "LineRow",
     "LoginPage",
     "Metric",
     "ModelRow",
     "ModelsPage",
     "NavItem",
+    "OddFeature",
     "OperationCard",
     "OperationGroup",
     "Option",
     "OrderDecision",
     "OrderPage",
     "Pair",
+    "PartRow",
     "Plan",
     "PolicyRow",
     "Problem",

@@ -13,9 +13,13 @@ from feature_store.reservations import ReservationStore
 from feature_store.times import Millis
 from governance.access import Access
 from governance.ledger.store import DecisionReader
+from serving.api.decisions import READY_PATH
+from serving.api.system import Probes
 from serving.console.joined.accounts import StoredAccounts
 from serving.console.joined.cards import Cards
 from serving.console.joined.decisions import RecordedDecisions
+from serving.console.joined.features import LiveFeatures
+from serving.console.joined.health import ServiceHealth
 from serving.console.joined.intake import StoredIntake
 from serving.console.joined.registered import Publish, RegisteredModels
 from serving.console.joined.workbench import LocalWorkbench
@@ -36,15 +40,21 @@ def join(
     base_url: str,
     limits: datasets.Limits | None = None,
     event_skew: Millis = FUTURE_SKEW,
+    probes: Probes | None = None,
+    replicas: int = 1,
+    parity_every_s: float | None = None,
 ) -> Wiring:
     """Join the console's ports to one home.
 
     ``keys``, ``models`` and ``datasets_folder`` are folders of the home; ``launch`` starts a queued training outside this process;
     ``publish`` puts a version in service and is ``None`` where no one person alone may; ``base_url`` is how users reach the service;
-    ``event_skew`` is how far an event's time may lie ahead of our clock.
+    ``event_skew`` is how far an event's time may lie ahead of our clock; ``probes`` ask database and replicas, of which there should be
+    ``replicas``; ``parity_every_s`` is how often the parity check is made.
     """
     limits = limits or datasets.Limits()
     cards = Cards(models)
+    features = LiveFeatures(engine, cards, times.now)
+    probes = probes or Probes(engine, base_url.rstrip("/") + READY_PATH)
     return Wiring(
         accounts=StoredAccounts(engine, Access(engine)),
         decisions=RecordedDecisions(DecisionReader(engine), cards),
@@ -52,6 +62,8 @@ def join(
         models=RegisteredModels(engine, cards, publish),
         signer=SessionSigner(session_secret(keys / SECRET_FILE)),
         now=times.now,
+        features=features,
+        health=ServiceHealth(probes, features, replicas=replicas, parity_every_s=parity_every_s, now=times.now),
         base_url=base_url.rstrip("/"),
         max_upload_bytes=limits.bytes,
         secure_cookies=base_url.startswith("https:"),

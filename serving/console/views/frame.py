@@ -14,7 +14,15 @@ from serving.console.session import Session
 SEARCH = Action.INSPECT.value
 TRAIN = Action.TRAIN.value
 MODELS = Action.CONSULT.value
-SECTIONS = (("decisions", "/console/decisions", SEARCH), ("train", "/console/train", TRAIN), ("models", "/console/models", MODELS))
+FEATURES = Action.CONSULT.value
+HEALTH = Action.WATCH.value
+SECTIONS = (
+    ("decisions", "/console/decisions", SEARCH),
+    ("train", "/console/train", TRAIN),
+    ("models", "/console/models", MODELS),
+    ("features", "/console/features", FEATURES),
+    ("health", "/console/health", HEALTH),
+)
 """Sections of the navigation: their key, address and the action that a role needs."""
 
 

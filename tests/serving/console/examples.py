@@ -15,6 +15,7 @@ MATRIX = {
     "decide": {"oms"},
     "inspect": {"auditor", "reviewer", "policy_owner", "approver"},
     "train": {"trainer"},
+    "watch": {"auditor", "admin"},
     "consult": {"auditor", "reviewer", "trainer", "policy_owner", "approver", "admin"},
 }
 
