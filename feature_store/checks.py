@@ -18,6 +18,7 @@ from feature_store.datasets import Dataset, records
 from feature_store.groups import Group, find_group, find_identifiers, group_ids
 from feature_store.leakage import find_leaks
 from feature_store.problems import DataProblem, Severity
+from feature_store.remarks import MOST, remarks_of
 from feature_store.schema import CheckReport, ColumnReport, ColumnRule, Template
 from feature_store.suites import Expectation, SuiteResult, as_objects, run_suite
 from feature_store.targets import TargetReading, read_target
@@ -228,7 +229,10 @@ def _remarks(column: Column) -> DataProblem:
     common = [column.text.levels[code] for code in np.argsort(-np.bincount(codes), kind="stable")[:2]]
     kind = told("kind.time" if column.kind is Kind.TIME else "kind.number")
     msg = told("read_as_missing", count=count, column=column.name, kind=kind, common=", ".join(repr(text) for text in common))
-    return DataProblem("read_as_missing", ("file",), msg, row + 2, column.name, told("read_as_missing.fix"), Severity.WARNING, count)
+    fix = told("read_as_missing.fix")
+    if remarks_of(column).too_many:
+        fix = told("read_as_missing.any", most=MOST).then(told("read_as_missing.any.fix"))
+    return DataProblem("read_as_missing", ("file",), msg, row + 2, column.name, fix, Severity.WARNING, count)
 
 
 def _group(candidates: Sequence[Column], target: TargetReading, chosen: str | None) -> Group | None:

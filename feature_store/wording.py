@@ -80,6 +80,11 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "not_unique.fix": ("Keep one of the rows.", "请只保留其中一行。"),
     "read_as_missing": ("{count:,} cells of {column!r} hold no {kind} ({common}): they count as missing.", "“{column}”有 {count:,} 个单元格不是{kind}（{common}）：按缺失处理。"),
     "read_as_missing.fix": ("Nothing to do, if that is what they mean.", "如果原意如此，则无需处理。"),
+    "read_as_missing.any": (
+        "More than {most} different ones: the model will take any text in this column for missing, a slip of the pen too.",
+        "不同写法超过 {most} 种：模型会把该列中的任何文本都视为缺失，包括笔误。",
+    ),
+    "read_as_missing.any.fix": ("Empty these cells if slips should be refused.", "如果希望拒绝笔误，请清空这些单元格。"),
     "no_features": ("No column is left to learn from.", "没有可供学习的列。"),
     "no_features.fix": ("Add columns that describe the case, or keep one that was left out.", "请增加描述案例的列，或保留一个被排除的列。"),
     # What stays out.

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from feature_store.columns import MISSING, Column, Kind, read_number
 from feature_store.moments import read_one, read_times
+from feature_store.remarks import remarks_of
 from feature_store.times import DAY, HOUR, Millis, format_time
 from models import placeholders
 
@@ -56,9 +57,9 @@ class Input:
         required: no training row lacked it, so no request may.
         categories: the texts with a code of their own, by code.
         format: for times the format of the file; RFC 3339 is understood as well.
-        placeholders: texts that the training file had among numbers or times ("See ASN-# (ID#:#)"), as :mod:`models.placeholders` writes
+        placeholders: texts that the training file had among numbers or times ("See ASN-0 (ID#:0)"), as :mod:`feature_store.remarks` writes
             them; they count as missing.
-        remarks: any text counts as missing; of models trained before placeholders were remembered.
+        remarks: any text counts as missing, as the training file held too many to remember; so it is of older models too.
         parts: the features made from it.
         example: a common value, as JSON.
     """
@@ -246,12 +247,14 @@ class _Unfit(ValueError):
 def _learn(column: Column, at: slice | NDArray[Any], reference: str | None) -> Input:
     values = column.values[at]
     present = values[~np.isnan(values)]
+    remarks = remarks_of(column)
     one = Input(
         name=column.name,
         kind=column.kind,
         required=len(present) == len(values) and not column.unread.any(),
         format=column.format,
-        placeholders=placeholders.learn(column),
+        placeholders=remarks.patterns,
+        remarks=remarks.too_many,
     )
     match column.kind:
         case Kind.CATEGORY:

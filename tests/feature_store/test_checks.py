@@ -64,6 +64,16 @@ def test_missing_columns_are_named_with_what_is_near(tmp_path):
     assert [problem.fix for problem in report.errors] == ["Did you mean 'late'?", "Did you mean 'day'?"]
 
 
+def test_remarks_that_are_too_many_to_remember_are_announced(tmp_path):
+    few = [f"see DN-{row}" if row < 9 else row for row in range(400)]
+    many = [f"{chr(97 + row // 26)}{chr(97 + row % 26)} pending" if row < 60 else row for row in range(400)]
+    report = check(dataset(tmp_path, *orders(few=few, many=many)), SMALL, "late", "day")
+    told = {problem.column: problem for problem in report.warnings if problem.code == "read_as_missing"}
+    assert "any text in this column for missing" in told["many"].fix
+    assert "任何文本都视为缺失" in told["many"].fix.zh
+    assert told["few"].fix == "Nothing to do, if that is what they mean."
+
+
 def test_unreadable_times_are_told_by_row_and_column(tmp_path):
     header, rows = orders()
     for row, text in ((6, "soon"), (17, "2025-02-30"), (30, "")):
