@@ -29,6 +29,7 @@ from feature_store.folding import apply, touched
 from feature_store.gaps import known_until
 from feature_store.network import Network, Node, Rate, Stock, network_from_request, read_network
 from feature_store.order import Order
+from feature_store.reservations import NONE_RESERVED, Reserved
 from feature_store.snapshot import FeatureSnapshot
 from feature_store.state import EntityState
 from feature_store.tables import events
@@ -76,6 +77,7 @@ class Recorded:
 
     Attributes:
         snapshots: by lane ``node|service``; of types without lanes one, under an empty name.
+        reserved: pieces that other orders' plans held, as recorded: no event tells that.
     """
 
     record_id: str
@@ -84,6 +86,7 @@ class Recorded:
     as_of: Millis
     snapshots: Mapping[str, FeatureSnapshot]
     told: Told = field(default_factory=Told)
+    reserved: Reserved = NONE_RESERVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +183,9 @@ def rebuild(one: Recorded, states: Mapping[EntityKey, EntityState]) -> dict[str,
     """The snapshots of a decision from states, as :mod:`serving.knowing` makes them."""
     order, as_of = one.order, one.as_of
     if one.type != "split-order":
-        known: Network | None = read_network(order, states, as_of) if one.type == "acceptance" else None
+        known: Network | None = read_network(order, states, as_of, one.reserved) if one.type == "acceptance" else None
         return {"": build_snapshot(one.type, order, states, as_of, known)}
-    network = network_from_request(as_of, read_network(order, states, as_of), one.told.nodes, one.told.stock, one.told.rates)
+    network = network_from_request(as_of, read_network(order, states, as_of, one.reserved), one.told.nodes, one.told.stock, one.told.rates)
     return {f"{node_id}|{service}": snapshot for node_id, service, snapshot in lane_snapshots(order, network, states, as_of)}
 
 

@@ -161,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
 
     parity = add("parity", _parity, "rebuild the features of recorded decisions from raw events and compare them bit by bit")
     parity.add_argument(
-        "--last", type=_count, default=200, metavar="N", help="sample N of the newest N decisions of each type (default 200)"
+        "--last", type=_count, default=200, metavar="N", help="check N of the newest N decisions of each type (default 200)"
     )
     parity.add_argument("--seed", type=int, metavar="S", help="repeats a sample")
 

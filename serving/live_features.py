@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -160,6 +161,10 @@ def spread(known: Floats, dtype: Dtype) -> Spread:
     if len(different) <= FEW or dtype is Dtype.FLAG:
         return Spread(quantiles, tuple(different.tolist()), tuple(counts.tolist()))
     low, high = (float(edge) for edge in np.quantile(known, (0.01, 0.99)))
+    if dtype is Dtype.INTEGER and high - low < BINS:
+        edges = np.arange(math.ceil(low), math.floor(high) + 1)
+        counts = np.bincount((np.clip(known, edges[0], edges[-1]) - edges[0]).round().astype(np.int64), minlength=len(edges))
+        return Spread(quantiles, tuple(map(float, edges)), tuple(counts.tolist()))
     if not high > low:
         low, high = float(known.min()), float(known.max())
     bins, edges = np.histogram(np.clip(known, low, high), BINS, (low, high))

@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -18,9 +18,11 @@ from pydantic import ValidationError
 from sqlalchemy import Engine, delete, insert, select
 
 from feature_store.database import reading
+from feature_store.network import Stock
 from feature_store.order import FROM_WIRE
 from feature_store.parity import ParityReport, Recorded, Told, check, from_json, to_json
 from feature_store.parity_tables import parity_checks
+from feature_store.reservations import Reserved
 from feature_store.snapshot import FeatureSnapshot, Origin
 from feature_store.times import DAY, Millis, now
 from feature_store.views import SERVICES
@@ -40,6 +42,9 @@ SAMPLE = 40
 
 KEPT: Millis = 30 * DAY
 """How long results are kept."""
+
+_STOCK = tuple(one.name for one in fields(Stock))
+"""The columns of recorded stock, as :mod:`serving.recording` writes them."""
 
 SCHEDULE, COMMAND = "schedule", "command"
 
@@ -118,7 +123,7 @@ def read(stored: StoredDecision) -> Recorded | None:
         if not isinstance(body, OrderBody):
             return None
         as_of = groups["circumstances"]["decided_at_ms"]
-        return Recorded(stored.line.record_id, stored.line.type, body.order, as_of, snapshots(groups), _told(body))
+        return Recorded(stored.line.record_id, stored.line.type, body.order, as_of, snapshots(groups), _told(body), _reserved(groups))
     except (RecordCorrupt, ValidationError, ValueError, KeyError, TypeError) as error:
         log.warning("decision %s cannot be read for the parity check: %s", stored.line.record_id, type(error).__name__)
         return None
@@ -144,6 +149,13 @@ def _told(body: OrderBody) -> Told:
         return Told()
     parts: Sequence[Any] = (body.nodes, body.stock, body.rates)
     return Told(*(None if part is None else [one.value() for one in part] for part in parts))
+
+
+def _reserved(groups: Mapping[str, Any]) -> Reserved:
+    """What other orders' plans held, from the stock that the record shows."""
+    stock = (groups["order"].get("network") or {}).get("stock") or ()
+    rows = (dict(zip(_STOCK, row, strict=False)) for row in stock)
+    return Reserved((row["node_id"], row["sku"], None, row["reserved"]) for row in rows if row.get("reserved"))
 
 
 def _keep(engine: Engine, checked: Checked) -> None:

@@ -20,6 +20,7 @@ from starlette.responses import PlainTextResponse, Response
 from feature_store.database import reading
 from governance.ledger.tables import decisions, records
 from governance.tables import principals
+from serving import parity
 
 FIGURES_AGE_S = 15.0
 """Figures are counted at most this often, however many scrapers ask."""
@@ -121,6 +122,7 @@ def _lines(probes: Probes) -> Iterable[str]:
                     decisions.c.type, decisions.c.outcome, decisions.c.status
                 )
             ).all()
+            checked = parity.newest(probes.engine)
             waiting = connection.execute(select(func.count()).where(records.c.seq.is_(None))).scalar_one()
     except SQLAlchemyError:
         yield _line("ordinance_ready", {"part": "database"}, 0)
@@ -131,9 +133,25 @@ def _lines(probes: Probes) -> Iterable[str]:
         yield _line("ordinance_decisions_total", {"type": decision_type, "outcome": outcome, "status": status}, count)
     yield _head("ordinance_records_not_integrated", "gauge", "Records promised, not yet integrated: how blind the log is.")
     yield _line("ordinance_records_not_integrated", {}, waiting)
+    yield from _parity_lines(checked)
     yield _head("ordinance_model_version", "gauge", "The version that answers for a decision type.")
     for decision_type, model in told.get("models", {}).items():
         yield _line("ordinance_model_version", {"type": decision_type, "name": model["name"]}, model["version"])
+
+
+def _parity_lines(checked: parity.Checked | None) -> Iterable[str]:
+    if checked is None:
+        return
+    report = checked.report
+    yield _head("ordinance_parity_decisions", "gauge", "Decisions of the last parity check, by what came of them.")
+    for result, count in (("equal", report.equal), ("differing", report.differing), *report.not_comparable.items()):
+        yield _line("ordinance_parity_decisions", {"result": result}, count)
+    yield _head("ordinance_parity_differing_values", "gauge", "Values of a feature that came out otherwise in the last parity check.")
+    for one in report.features:
+        if one.differing:
+            yield _line("ordinance_parity_differing_values", {"type": one.type, "feature": one.name}, one.differing)
+    yield _head("ordinance_parity_checked_timestamp_seconds", "gauge", "When the last parity check was made.")
+    yield _line("ordinance_parity_checked_timestamp_seconds", {}, checked.started_at / 1000)
 
 
 def _head(name: str, kind: str, text: str) -> str:

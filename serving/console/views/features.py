@@ -174,7 +174,8 @@ def _facts(language: str, one: FeatureFacts) -> Iterable[Pair]:
         return Pair(say(language, f"features.{name}"), value, code)
 
     kind = say(language, f"dtype.{feature.dtype.value}")
-    yield pair("f_kind", f"{kind} · {feature.unit.value}" if feature.unit.value else kind)
+    unit = feature.unit.value
+    yield pair("f_kind", f"{kind} · {say_or(language, f'unit.{unit}', unit)}" if unit else kind)
     yield pair("f_owner", say(language, f"owner.{feature.owner.value}"))
     yield pair("f_entity", words.listed(language, (entity_name(language, entity) for entity in entities(one))))
     if feature.source_events:

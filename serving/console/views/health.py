@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from feature_store.parity import ParityReport
@@ -34,11 +35,12 @@ def build(frame: Frame, facts: HealthFacts, *, decisions: bool, trainings: bool)
     )  # fmt: skip
     tones = [part.badge.tone for part in parts]
     worst = next((state for state in (State.FAILING, State.LOOK) if state in tones), State.WORKING)
+    named = [part.name for part in parts if part.badge.tone == worst.value]
     key = {State.FAILING: "health.some_bad", State.LOOK: "health.some_hold"}.get(worst)
     return HealthPage(
         frame=frame,
-        badge=_badge(frame.language, worst),
-        text=say(frame.language, key, count=tones.count(worst)) if key else say(frame.language, "health.all_ok"),
+        badge=Badge(say(frame.language, "state.wrong"), worst.value) if worst is State.FAILING else _badge(frame.language, worst),
+        text=say(frame.language, key, parts=words.listed(frame.language, named)) if key else say(frame.language, "health.all_ok"),
         at=texts.moment(facts.at, frame.language, millis=False),
         at_machine=format_time(facts.at),
         parts=parts,
@@ -161,7 +163,9 @@ class _Teller:
         if report.differing:
             odd = tuple(self._odd(report, decisions))
             text = self._say("parity_bad", count=texts.number(report.differing), compared=texts.number(report.compared))
-            return self._part("parity", State.FAILING, text, told, odd=odd)
+            return replace(
+                self._part("parity", State.FAILING, text, told, odd=odd), badge=Badge(say(self._language, "state.differs"), "bad")
+            )
         if not report.compared:
             return self._part("parity", State.UNKNOWN, self._say("parity_nothing", count=texts.number(report.sampled)), told)
         every = facts.parity_every_s
