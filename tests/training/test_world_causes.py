@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from training.world.drafts import DayDrawer
 from training.world.fulfilment import Fulfilment
 from training.world.network import NODES, REGIME_REST, REGIME_STEP, carrier, make_network
-from training.world.people import make_people
+from training.world.people import MOBILE_NETWORKS, make_people
 from training.world.scenes import (
     MAX_ORDERS,
     SIGNALS,
@@ -28,6 +29,7 @@ from training.world.scenes import (
     taste_evidence,
 )
 from training.world.stream import make_setting
+from training.world.streets import next_door, street
 from training.world.travel import RegimeFilter
 from training.world.values import WorldConfig, public_id, rng_of
 
@@ -189,6 +191,57 @@ def test_singles_day_fills_the_nodes_and_outages_happen():
     assert network.backlog_days[sale + 1].mean() > network.backlog_days[sale].mean() + 0.5
     assert {0, 1, 2} == set(np.unique(network.status))
     assert make_network(config, calendar).backlog.tolist() == network.backlog.tolist()
+
+
+def test_who_moves_and_who_steals_an_account_both_come_from_another_network(played):
+    """Otherwise the network alone would tell them apart, and p_knowable would not be what can be known."""
+    changed = _all(played, lambda drafts, _: drafts.scene) == Scene.CHANGED_DEVICE
+    home = (_all(played, lambda drafts, _: drafts.ip) == _all(played, lambda drafts, _: drafts.account) + MOBILE_NETWORKS)[changed]
+    fraud = _all(played, lambda drafts, _: drafts.fraud)[changed]
+    assert home[fraud].sum() == home[~fraud].sum() == 0
+
+
+def test_a_jammed_port_delays_imported_goods_and_nothing_else():
+    config = WorldConfig(20_000, 3)
+    calendar, network, catalogue = make_setting(config)
+    people, plan = make_people(config, calendar, {})
+    drafts = DayDrawer(calendar, catalogue, people, plan).draw(0, rng_of(config.seed, 5, 0))
+    clear, jammed = (
+        Fulfilment(calendar, catalogue, replace(network, port=np.full_like(network.port, days)), people).decide(0, drafts, rng_of(1, 1))
+        for days in (0.0, 4.0)
+    )
+    imported = ((drafts.skus >= 0) & catalogue.imported[np.maximum(drafts.skus, 0)]).any(axis=1)
+    assert imported.any()
+    assert (jammed.p_failure[imported] > clear.p_failure[imported]).all()
+    assert (jammed.p_failure[~imported] == clear.p_failure[~imported]).all()
+
+
+def test_bargains_sell_and_come_back():
+    config = WorldConfig(20_000, 3)
+    calendar, network, catalogue = make_setting(config)
+    people, plan = make_people(config, calendar, {})
+    assert 0.01 < (catalogue.discount > 0).mean() < 0.2
+    assert catalogue.discount.max() <= 0.4
+    assert all((catalogue.discount[: day + 3, sku] == 0).all() for sku, day in enumerate(catalogue.launch_day) if day >= 0)
+    drafts = DayDrawer(calendar, catalogue, people, plan).draw(0, rng_of(config.seed, 5, 0))
+    dear, cheap = (
+        Fulfilment(calendar, replace(catalogue, discount=np.full_like(catalogue.discount, off)), network, people).decide(
+            0, drafts, rng_of(1, 1)
+        )
+        for off in (0.0, 0.3)
+    )
+    assert cheap.p_failure.mean() > dear.p_failure.mean()
+    cheaper = replace(catalogue, discount=np.full_like(catalogue.discount, 0.3)).price_on(0)
+    assert (cheaper < catalogue.price_cents).all()
+    assert (cheaper > 0).all()
+
+
+@given(st.integers(0, 20_000_000))
+def test_next_door_is_another_street_address_that_looks_alike(serial):
+    here = street(serial)
+    assert here == street(serial)
+    assert next_door(here) != here
+    assert next_door(here).split("room")[0].split("Rm")[0] == here.split("room")[0]
 
 
 def test_the_south_changes_its_carrier():

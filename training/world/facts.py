@@ -152,11 +152,12 @@ def _ports(calendar: Calendar, network: NetworkDays, day: int) -> Iterator[Event
 
 
 def _prices(calendar: Calendar, catalogue: Catalogue, day: int) -> Iterator[Event]:
-    at, now = calendar.start_of(day) - REPORT_BEFORE, catalogue.price_on(day)
+    """What costs more or less from the first moment of ``day`` on."""
+    at, now = calendar.start_of(day), catalogue.price_on(day)
     before = catalogue.price_on(day - 1) if day else catalogue.price_cents
     for sku in np.flatnonzero(now != before).tolist():
         data = {"sku": sku_id(sku), "price": int(now[sku]) / 100}
-        yield Event(f"price:{sku_id(sku)}:{day}", EventType.PRICE_CHANGED, at, at + REPORT_TAKES, data)
+        yield Event(f"price:{sku_id(sku)}:{day}", EventType.PRICE_CHANGED, at, at, data)
 
 
 def _supplier_reports(calendar: Calendar, catalogue: Catalogue, day: int) -> Iterator[Event]:
