@@ -278,4 +278,4 @@ def _switch(connection: Connection, place: Place) -> None:
     rebuilds = update(event_passes).where(event_passes.c.purpose == _PURPOSE)
     connection.execute(rebuilds.where(event_passes.c.state == _BEFORE).values(state="over"))
     connection.execute(rebuilds.where(event_passes.c.state == _LIVE).values(state=_BEFORE))
-    connection.execute(rebuilds.where(event_passes.c.pass_id == place.pass_id).values(state=_LIVE, updated_at=now()))
+    connection.execute(rebuilds.where(event_passes.c.pass_id == place.pass_id).values(state=_LIVE, event_id="", updated_at=now()))

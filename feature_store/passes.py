@@ -7,7 +7,7 @@ share; whoever opens a pass or moves its place holds it alone, so that no event 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -96,9 +96,10 @@ def find_open(connection: Connection, purpose: str) -> Place | None:
 
 
 def close_pass(connection: Connection, pass_id: int) -> None:
-    """End a pass for good, and forget its notes."""
+    """End a pass for good, and forget its notes; the transaction holds :func:`alone`."""
     connection.execute(delete(event_notes).where(event_notes.c.pass_id == pass_id))
-    connection.execute(event_passes.update().where(event_passes.c.pass_id == pass_id).values(state="over", updated_at=now()))
+    # The id of an event may name somebody, so that of its last place goes too.
+    connection.execute(event_passes.update().where(event_passes.c.pass_id == pass_id).values(state="over", event_id="", updated_at=now()))
 
 
 def take_notes(connection: Connection, pass_id: int, limit: int) -> list[Event]:
@@ -137,8 +138,3 @@ def event_of(row: Row[tuple[object, ...]]) -> Event:
     """An event as it was taken in."""
     data = {name: tuple(value) if isinstance(value, list) else value for name, value in orjson.loads(row.data).items()}
     return Event(row.event_id, EventType(row.type), row.event_time, row.known_at, data, row.valid_from)
-
-
-def ids_of(told: Iterable[Event]) -> list[str]:
-    """The ids of events."""
-    return [event.event_id for event in told]
