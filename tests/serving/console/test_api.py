@@ -8,7 +8,7 @@ from governance.access import MATRIX, ROUTES, Action, Role
 from serving.errors import MEDIA_TYPE
 
 CSV = b"late,price\n1,2\n"
-MINE = ("/v1/datasets", "/v1/trainings", "/v1/models")
+MINE = ("/v1/features", "/v1/datasets", "/v1/trainings", "/v1/models")
 
 
 @pytest.fixture

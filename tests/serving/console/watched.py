@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from serving.parity import Checked
 from tests.serving.console.examples import NOW
 
 
+@cache
 def book(decisions: int = 200) -> FeatureBook:
     """Every real feature; its values are made up, each in its own way."""
     found = []
