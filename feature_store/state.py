@@ -66,10 +66,10 @@ class Series:
         ref: :func:`code` of the order it belongs to, 0 for none.
     """
 
-    __slots__ = ("_at", "_body", "_known", "_ref", "_value", "when")
+    __slots__ = ("_at", "_body", "_known", "_ref", "_stride", "_value", "when")
 
-    def __init__(self, body: bytes = b"", at: int = 0, n: int = 0) -> None:
-        self._body, self._at = body, at
+    def __init__(self, body: bytes = b"", at: int = 0, n: int = 0, stride: int = 0) -> None:
+        self._body, self._at, self._stride = body, at, stride or n
         self.when: Sequence[int]
         self._known: Sequence[int] | None
         self._value: Sequence[int] | None
@@ -87,24 +87,21 @@ class Series:
     def known(self) -> Sequence[int]:
         """When each became known."""
         if self._known is None:
-            n = len(self.when)
-            self._known = _column(n, "q").unpack_from(self._body, self._at + 8 * n)
+            self._known = _column(len(self.when), "q").unpack_from(self._body, self._at + 8 * self._stride)
         return self._known
 
     @property
     def value(self) -> Sequence[int]:
         """The value of each."""
         if self._value is None:
-            n = len(self.when)
-            self._value = _column(n, "q").unpack_from(self._body, self._at + 16 * n)
+            self._value = _column(len(self.when), "q").unpack_from(self._body, self._at + 16 * self._stride)
         return self._value
 
     @property
     def ref(self) -> Sequence[int]:
         """The order that each belongs to."""
         if self._ref is None:
-            n = len(self.when)
-            self._ref = _column(n, "I").unpack_from(self._body, self._at + 24 * n)
+            self._ref = _column(len(self.when), "I").unpack_from(self._body, self._at + 24 * self._stride)
         return self._ref
 
     def add(self, item: Item, keep: int) -> None:
@@ -138,22 +135,29 @@ class Series:
     def known_by(self, as_of: Millis | None, own: int | None) -> Series:
         """The items that were known at ``as_of`` and do not belong to the order ``own``; either may be left out. Not to be changed."""
         late = as_of is not None and any(known > as_of for known in self.known)
-        if not late and (own is None or not self._has(own)):
-            return self
+        if not late:
+            at = -1 if own is None else self._first_of(own)
+            if at < 0:
+                return self
+            if self._body and at == len(self.when) - 1:  # most often it is the newest
+                return Series(self._body, self._at, at, self._stride)
         known, ref = self.known, self.ref
-        at = [i for i in range(len(known)) if ref[i] != own and (as_of is None or known[i] <= as_of)]
+        kept_at = [i for i in range(len(known)) if ref[i] != own and (as_of is None or known[i] <= as_of)]
         kept, value = Series(), self.value
-        kept.when, kept._known = [self.when[i] for i in at], [known[i] for i in at]
-        kept._value, kept._ref = [value[i] for i in at], [ref[i] for i in at]
+        kept.when, kept._known = [self.when[i] for i in kept_at], [known[i] for i in kept_at]
+        kept._value, kept._ref = [value[i] for i in kept_at], [ref[i] for i in kept_at]
         return kept
 
-    def _has(self, own: int) -> bool:
-        """Whether an item belongs to that order; most often its bytes are not even there, which costs no decoding to see."""
-        if self._ref is None:
-            start = self._at + 24 * len(self.when)
-            if self._body.find(_REF.pack(own), start, start + 4 * len(self.when)) < 0:
-                return False
-        return own in self.ref
+    def _first_of(self, own: int) -> int:
+        """Position of the first item of that order, -1 for none; most often its bytes are not even there, which costs no decoding to see."""
+        if self._body:
+            start = self._at + 24 * self._stride
+            found = self._body.find(_REF.pack(own), start, start + 4 * len(self.when))
+            if found < 0:
+                return -1
+            if (found - start) % 4 == 0:
+                return (found - start) // 4
+        return self.ref.index(own) if own in self.ref else -1
 
     def pack(self) -> bytes:
         """Its columns, one after the other, little-endian."""
@@ -265,7 +269,7 @@ class EntityState:
         known_at: when its newest fact became known.
     """
 
-    __slots__ = ("_body", "_derived", "_facts", "_packed", "_series", "_tallies", "known_at")
+    __slots__ = ("_body", "_changed", "_derived", "_facts", "_packed", "_series", "_tallies", "known_at")
 
     def __init__(self) -> None:
         self.known_at: Millis = 0
@@ -275,10 +279,15 @@ class EntityState:
         self._derived: dict[str, tuple[Millis, Millis, Any]] = {}
         self._packed: dict[str, _Section] = {}
         self._body = b""
+        self._changed = True
 
     def was(self, raw: bytes) -> bool:
         """Whether it was read from just these bytes."""
         return self._body == raw
+
+    def mentions(self, ref: int) -> bool:
+        """Whether an item may belong to that order; told from the bytes at once, without looking at any column. ``False`` is certain."""
+        return self._changed or self._body.find(_REF.pack(ref)) >= 0
 
     def series(self, name: str) -> Series | None:
         """The series of that name, ``None`` when nothing ever entered it."""
@@ -334,6 +343,7 @@ class EntityState:
 
     def add_item(self, name: str, item: Item, keep: int) -> None:
         """Enter an item into a series."""
+        self._changed = True
         series = self.series(name)
         if series is None:
             series = self._series[name] = Series()
@@ -403,7 +413,7 @@ class EntityState:
             raise StateCorrupt(f"the bytes of a state cannot be read: {error}") from error
         if start != len(raw):
             raise StateCorrupt(f"a state of {start} bytes has {len(raw)}")
-        state._body = raw
+        state._body, state._changed = raw, False
         return state
 
 

@@ -14,6 +14,7 @@ from feature_store.state import EntityState
 from feature_store.times import Millis
 from feature_store.views import acceptance, fraud, lanes
 from feature_store.views.definition import Feature, FeatureService, Row, Scope, settle
+from feature_store.views.plan import plan_of
 from feature_store.views.situation import Situation, keys_of
 
 __all__ = ["SERVICES", "Feature", "FeatureService", "build_snapshot", "entity_keys", "lane_snapshots", "snapshot_of"]
@@ -52,8 +53,10 @@ def snapshot_of(
     service: FeatureService, order: Order, states: Mapping[EntityKey, EntityState], as_of: Millis, network: Network | None = None
 ) -> FeatureSnapshot:
     """Compute the features of any service, built in or not, as :func:`build_snapshot` does; pure."""
-    situation = Situation(order, states, as_of, network)
-    return _snapshot(service, [_compute(feature, situation) for feature in service.features], as_of)
+    values, event_times, origins = zip(*plan_of(service).run(Situation(order, states, as_of, network)), strict=True)
+    array = np.array(values, dtype=np.float64)
+    array.flags.writeable = False
+    return FeatureSnapshot(service.names, array, event_times, origins, service.view_version, as_of)
 
 
 def lane_snapshots(
@@ -101,9 +104,3 @@ def lane_snapshots(
 
 def _compute(feature: Feature, situation: Situation) -> Row:
     return settle(feature, feature.calculation.run(situation), situation.as_of)
-
-
-def _snapshot(service: FeatureService, rows: list[Row], as_of: Millis) -> FeatureSnapshot:
-    values = np.array([row[0] for row in rows], dtype=np.float64)
-    values.flags.writeable = False
-    return FeatureSnapshot(service.names, values, tuple(row[1] for row in rows), tuple(row[2] for row in rows), service.view_version, as_of)

@@ -172,36 +172,55 @@ def _over(entity: Entity, one: OneHistory, *, least: bool) -> Callable[[Situatio
     return run
 
 
-Reduce = Callable[[Series, int, int, EntityState, Situation], Known | None]
+Found = tuple[float, Millis | None]
+"""A value and when the newest fact in it happened: :class:`Known` without the cost of making one."""
+
+Reduce = Callable[[Series, int, int, EntityState, Situation], Found | None]
 """Makes a value of the items ``low`` to ``high`` (not included; at least one) of a series."""
+
+
+def window(when: Sequence[Millis], until: Millis, within: Millis | None) -> tuple[int, int]:
+    """Of items in the order of their time: where those of a window that ends with ``until`` begin, and where they end."""
+    high = len(when) if when[-1] <= until else bisect_right(when, until)
+    return 0 if within is None else bisect_right(when, until - within, 0, high), high
+
+
+def nothing_picked(part: Aggregate, situation: Situation) -> float | None:
+    """The value of a window without items, of a history that has some."""
+    if part.how is How.UNSEEN and (part.own is None or situation.own(part.own) is None):
+        return None
+    return EMPTY.get(part.how)
+
+
+EMPTY = {How.COUNT: 0.0, How.SUM: 0.0, How.DISTINCT: 0.0, How.UNSEEN: 1.0}
+"""What is made of no items, where that is known; of identifiers that the order does not name it is not."""
+
+
+def reduction(part: Aggregate) -> Reduce:
+    """What makes a value of the picked items."""
+    return _REDUCTIONS[part.how](part)
 
 
 def _picked(part: Aggregate) -> OneHistory:
     name, skip_own, lag, within, last = part.series, part.skips_own, part.lag, part.within, part.last
     if part.how is How.SHARE:
         last = None  # there it counts orders
-    reduce = _REDUCTIONS[part.how](part)
-    empty = _EMPTY.get(part.how)
+    reduce = reduction(part)
 
     def one(state: EntityState, situation: Situation) -> Known | None:
         series = situation.seen(state, name, skip_own=skip_own)
         if series is None:
             return None
-        until, when = situation.as_of - lag, series.when
-        high = len(when) if when[-1] <= until else bisect_right(when, until)
-        if not high:
-            return None
-        low = 0 if within is None else bisect_right(when, until - within, 0, high)
+        low, high = window(series.when, situation.as_of - lag, within)
+        if low == high:
+            empty = nothing_picked(part, situation) if high else None
+            return None if empty is None else Known(empty)
         if last is not None and high - low > last:
             low = high - last
-        if low == high:
-            return empty if part.own is None or situation.own(part.own) is not None or part.how is How.DISTINCT else None
-        return reduce(series, low, high, state, situation)
+        found = reduce(series, low, high, state, situation)
+        return None if found is None else Known(*found)
 
     return one
-
-
-_EMPTY = {How.COUNT: Known(0.0), How.SUM: Known(0.0), How.DISTINCT: Known(0.0), How.UNSEEN: Known(1.0)}
 
 
 def _number(reduce: Callable[[Sequence[int]], int]) -> Callable[[Aggregate], Reduce]:
@@ -209,39 +228,40 @@ def _number(reduce: Callable[[Sequence[int]], int]) -> Callable[[Aggregate], Red
 
     def made(part: Aggregate) -> Reduce:
         scale = scale_of(part.entity, part.series)
-        return lambda series, low, high, _state, _situation: Known(reduce(series.value[low:high]) / scale, series.when[high - 1])
+        return lambda series, low, high, _state, _situation: (reduce(series.value[low:high]) / scale, series.when[high - 1])
 
     return made
 
 
 def _count(_: Aggregate) -> Reduce:
-    return lambda series, low, high, _state, _situation: Known(float(high - low), series.when[high - 1])
+    return lambda series, low, high, _state, _situation: (float(high - low), series.when[high - 1])
 
 
 def _mean(part: Aggregate) -> Reduce:
     scale, weight, assumed = scale_of(part.entity, part.series), part.weight, part.prior * part.weight
-    return lambda series, low, high, _state, _situation: Known(
-        (sum(series.value[low:high]) / scale + assumed) / (high - low + weight), series.when[high - 1]
+    return lambda series, low, high, _state, _situation: (
+        (sum(series.value[low:high]) / scale + assumed) / (high - low + weight),
+        series.when[high - 1],
     )
 
 
 def _since(part: Aggregate) -> Reduce:
-    return lambda series, _low, high, _state, situation: Known((situation.as_of - series.when[high - 1]) / part.per, series.when[high - 1])
+    return lambda series, _low, high, _state, situation: ((situation.as_of - series.when[high - 1]) / part.per, series.when[high - 1])
 
 
 def _distinct(part: Aggregate) -> Reduce:
-    def reduce(series: Series, low: int, high: int, _: EntityState, situation: Situation) -> Known:
+    def reduce(series: Series, low: int, high: int, _: EntityState, situation: Situation) -> Found:
         values = set(series.value[low:high])
         own = None if part.own is None else situation.own(part.own)
-        return Known(float(len(values) - (own is not None and code(own) in values)), series.when[high - 1])
+        return float(len(values) - (own is not None and code(own) in values)), series.when[high - 1]
 
     return reduce
 
 
 def _unseen(part: Aggregate) -> Reduce:
-    def reduce(series: Series, low: int, high: int, _: EntityState, situation: Situation) -> Known | None:
+    def reduce(series: Series, low: int, high: int, _: EntityState, situation: Situation) -> Found | None:
         own = None if part.own is None else situation.own(part.own)
-        return None if own is None else Known(float(code(own) not in series.value[low:high]), series.when[high - 1])
+        return None if own is None else (float(code(own) not in series.value[low:high]), series.when[high - 1])
 
     return reduce
 
@@ -249,7 +269,7 @@ def _unseen(part: Aggregate) -> Reduce:
 def _share(part: Aggregate) -> Reduce:
     having, last, weight, assumed = part.having or "", part.last, part.weight, part.prior * part.weight
 
-    def reduce(series: Series, low: int, high: int, state: EntityState, situation: Situation) -> Known:
+    def reduce(series: Series, low: int, high: int, state: EntityState, situation: Situation) -> Found:
         orders = list(dict.fromkeys(reversed(series.ref[low:high])))[:last]
         at = series.when[high - 1]
         marks = situation.seen(state, having, skip_own=True)
@@ -259,7 +279,7 @@ def _share(part: Aggregate) -> Reduce:
             newest_of = dict(zip(marks.ref[:until], marks.when[:until], strict=True))
             found = [newest_of[order] for order in orders if order in newest_of]
             hits, at = len(found), max([at, *found])
-        return Known((hits + assumed) / (len(orders) + weight), at)
+        return (hits + assumed) / (len(orders) + weight), at
 
     return reduce
 

@@ -451,7 +451,7 @@ def duration(length: Millis) -> str:
     return f"{length / 1000:g}s"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FeatureService:
     """The features of one decision type, in the order in which a model gets them.
 

@@ -47,6 +47,9 @@ _KEYS: Mapping[Entity, Callable[[Order], tuple[str, ...]]] = {
     Entity.NODE: lambda _: (),
 }
 
+ONE_AT_MOST = frozenset(Entity) - {Entity.SKU, Entity.SUPPLIER}
+"""Entities of which an order names one at most."""
+
 
 def _pair(order: Order, entity: Entity) -> tuple[str, ...]:
     first, second = (keys_of(order, one) for one in PAIRS[entity])
@@ -135,15 +138,14 @@ class Situation:
 
     def seen(self, state: EntityState, name: str, *, skip_own: bool) -> Series | None:
         """The items of a series that were known at the decision, without the order's own if asked; ``None`` when there are none."""
-        key = (id(state), name, skip_own)
-        if key in self._seen:
-            return self._seen[key]
         series = state.series(name)
-        if series is not None:
+        if series is None:
+            return None
+        key = (id(state), name, skip_own)
+        if key not in self._seen:
             late = state.known_at > self.as_of
-            series = series.known_by(self.as_of if late else None, self.ref if skip_own else None)
-        found = self._seen[key] = series or None
-        return found
+            self._seen[key] = series.known_by(self.as_of if late else None, self.ref if skip_own else None) or None
+        return self._seen[key]
 
     def history(self, entity: Entity) -> EntityState | None:
         """The state of the order's one entity of that kind; ``None`` when it names none or it was never seen."""

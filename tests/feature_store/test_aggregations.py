@@ -18,10 +18,25 @@ from feature_store.folding import FOLDS, KEEP, Fold, Shape, replay
 from feature_store.network import Rate
 from feature_store.order import Order
 from feature_store.snapshot import Origin
+from feature_store.state import EntityState
 from feature_store.times import DAY, HOUR, MINUTE, format_time, parse_time
-from feature_store.views import SERVICES, build_snapshot
-from feature_store.views.aggregations import count, evaluator, mean, ratio
-from feature_store.views.definition import Aggregate, Dtype, Fact, Feature, Forecast, Group, How, Known, Part, Unit, duration, settle
+from feature_store.views import SERVICES, build_snapshot, snapshot_of
+from feature_store.views.aggregations import combined, count, evaluator, mean, of, ratio
+from feature_store.views.definition import (
+    Aggregate,
+    Dtype,
+    Fact,
+    Feature,
+    FeatureService,
+    Forecast,
+    Group,
+    How,
+    Known,
+    Part,
+    Unit,
+    duration,
+    settle,
+)
 from feature_store.views.situation import Own, Situation
 from feature_store.vocabulary import VOCABULARY
 from tests.feature_store.reference import Question, value_of
@@ -159,6 +174,24 @@ def feeders(part: Part) -> list[EventType]:
     return [kind for kind, several in FOLDS.items() if any(fold.entity is part.entity and fold.into in part.reads for fold in several)]
 
 
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_many_features_at_once_are_what_each_is_alone(data: st.DataObject) -> None:
+    parts = data.draw(st.lists(an_aggregate(), min_size=1, max_size=8))
+    changes = [{"calculation": of(part), "ttl": data.draw(st.sampled_from([None, DAY]))} for part in parts]
+    both = combined(
+        "first less second", (parts[0], parts[-1]), lambda _, found: found[0] and found[1] and Known(found[0].value - found[1].value)
+    )
+    features = [a_feature(name=f"f{i}", **one) for i, one in enumerate([*changes, {"calculation": both}])]
+    events = [event for event in data.draw(events_of(sorted({kind for part in parts for kind in feeders(part)}))) if event.known_at <= NOW]
+    fresh = {key: EntityState.from_bytes(state.to_bytes()) for key, state in replay(events).items()}
+    for states in (fresh, replay(events)):
+        snapshot = snapshot_of(FeatureService("tried", tuple(features)), an_order(), states, NOW)
+        for feature, value, at, origin in zip(features, snapshot.values, snapshot.event_times, snapshot.origins, strict=True):
+            alone = feature.calculation.run(Situation(an_order(), states, NOW))
+            assert (value, at, origin) == settle(feature, alone, NOW), feature
+
+
 def check_any_aggregate(data: st.DataObject) -> None:
     part = data.draw(an_aggregate())
     events = data.draw(events_of(feeders(part)))
@@ -166,7 +199,7 @@ def check_any_aggregate(data: st.DataObject) -> None:
         assert online(part, events, an_order(), as_of) == value_of(part, events, question(an_order(), as_of))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_any_aggregate_equals_the_slow_obvious_one(data: st.DataObject) -> None:
     check_any_aggregate(data)
@@ -208,7 +241,7 @@ def test_histories_longer_than_what_is_kept_give_the_same_whatever_arrives_first
         assert (found and (found.value, found.event_time)) == value_of(part, events, asked), part
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_any_forecast_and_fact_equals_the_slow_obvious_one(data: st.DataObject) -> None:
     several = folds()

@@ -124,3 +124,24 @@ def test_broken_bytes_have_one_error(data: st.DataObject) -> None:
             raw[5] = data.draw(st.sampled_from(b"}0\x00x"))
     with pytest.raises(StateCorrupt):
         EntityState.from_bytes(bytes(raw))
+
+
+def test_a_state_knows_from_its_bytes_whose_items_it_has_not() -> None:
+    state = EntityState.from_bytes(_filled().to_bytes())
+    assert state.mentions(code("O-3"))
+    assert not state.mentions(code("O-9"))
+    state.add_item("orders", Item(9 * HOUR, 9 * HOUR, code("O-9"), 1), 64)
+    assert state.mentions(code("O-9")), "its bytes are of before"
+
+
+@given(st.lists(_items, min_size=1, max_size=12), st.integers(0, 20), st.integers(0, 4))
+def test_what_an_order_may_see_of_a_series_is_the_same_packed_or_not(items: list[Item], as_of: int, own: int) -> None:
+    series = Series()
+    for item in items:
+        series.add(item, keep=64)
+    packed = Series.unpack(b"head" + series.pack(), 4, len(items))
+    for limits in ((as_of, own), (None, own), (as_of, None), (None, None)):
+        wanted = [item for item in sorted(items) if (limits[0] is None or item.known <= limits[0]) and item.ref != limits[1]]
+        for one in (series, packed, Series.unpack(b"head" + series.pack(), 4, len(items))):
+            seen = one.known_by(*limits)
+            assert list(zip(seen.when, seen.known, seen.ref, seen.value, strict=True)) == wanted
