@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -103,6 +104,24 @@ def _count(text: str) -> int:
     return count
 
 
+def _features_rebuild(parsed: argparse.Namespace, settings: Settings) -> int:
+    from serving.features_command import rebuild
+
+    return rebuild(settings, _say, dry_run=parsed.dry_run, accept_gap=parsed.accept_gap)
+
+
+def _features_erase(parsed: argparse.Namespace, settings: Settings) -> int:
+    from serving.features_command import erase
+
+    return erase(settings, parsed.subject, _say)
+
+
+def _features_expire(_parsed: argparse.Namespace, settings: Settings) -> int:
+    from serving.features_command import expire
+
+    return expire(settings, _say)
+
+
 def _seconds(text: str) -> float:
     units = {"s": 1.0, "m": 60.0, "h": 3600.0}
     number, unit = (text[:-1], text[-1]) if text and text[-1] in units else (text, "s")
@@ -165,11 +184,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     parity.add_argument("--seed", type=int, metavar="S", help="repeats a sample")
 
+    _add_features(commands, common)
     world = add("simulate", _simulate, "write a simulated order world as CSV files and event lines")
     world.add_argument("--orders", type=int, required=True, metavar="N")
     world.add_argument("--seed", type=int, default=1, metavar="S")
     world.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     return parser
+
+
+def _add_features(commands: Any, common: argparse.ArgumentParser) -> None:
+    features = commands.add_parser("features", help="what is known of entities").add_subparsers(required=True, metavar="COMMAND")
+    text = "rebuild all states from the events, beside a running service; an interrupted rebuild goes on"
+    again = features.add_parser("rebuild", parents=[common], help=text, description=text)
+    again.add_argument("--dry-run", action="store_true", help="say what would change, on a sample of the entities, and change nothing")
+    again.add_argument("--accept-gap", action="store_true", help="give up history that was loaded without its events")
+    again.set_defaults(run=_features_rebuild)
+    text = "forget one customer, device, address, payment means or IP in the feature store"
+    forget = features.add_parser("erase", parents=[common], help=text, description=text)
+    forget.add_argument("--subject", required=True, metavar="KIND:ID", help="such as customer:C-9")
+    forget.set_defaults(run=_features_erase)
+    text = "forget what was told about persons longer ago than ORDINANCE_RETENTION_DAYS allows"
+    features.add_parser("expire", parents=[common], help=text, description=text).set_defaults(run=_features_expire)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,15 @@ from pathlib import Path
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from feature_store.backfill import RebuildRefused
 from feature_store.database import DatabaseRefused
 from feature_store.problems import DataRefused
+from feature_store.retention import ErasureRefused
 from governance.access import AccessRefused, create_key
 from governance.ledger.errors import LedgerError
 from governance.promotion import ModelNotAllowed, ModelRefused
 from serving.events_command import LoadRefused
+from serving.features_command import FeaturesRefused
 from serving.home import HomeRefused
 from serving.migrate import DatabaseOutdated, DatabaseTooNew, migrate, require_current
 from serving.settings import Settings
@@ -25,7 +28,7 @@ class CommandRefused(Exception):
 
 
 EXPLAINED: tuple[type[Exception], ...] = (
-    AccessRefused, CommandRefused, DatabaseOutdated, DatabaseRefused, DatabaseTooNew, DataRefused, LedgerError, LoadRefused, ModelNotAllowed, ModelRefused, StartRefused, TrainRefused,
+    AccessRefused, CommandRefused, DatabaseOutdated, DatabaseRefused, DatabaseTooNew, DataRefused, ErasureRefused, FeaturesRefused, LedgerError, LoadRefused, ModelNotAllowed, ModelRefused, RebuildRefused, StartRefused, TrainRefused,
 )  # fmt: skip
 """Errors whose message was written for the user; anything else is a defect and shows where it happened."""
 

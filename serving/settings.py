@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     """Named in every record."""
     reservation_s: Annotated[int, Field(ge=1, le=7 * 86_400)] = 1_800
     """How long a plan reserves its pieces of stock, unless they are settled or released before."""
+    retention_days: dict[Literal["customer", "device", "address", "payment", "ip"], Annotated[int, Field(ge=1, le=36_500)]] = {}
+    """How many days the feature store keeps what it was told about persons, by kind; a kind that is not named is kept."""
     refresh_s: Annotated[float, Field(gt=0, le=60)] = 1.0
     """How often a replica asks the database which models and policies are in force."""
     event_skew_s: Annotated[float, Field(ge=0, le=3_600)] = 60.0

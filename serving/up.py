@@ -53,7 +53,7 @@ def up(settings: Settings, *, empty: bool, say: Callable[[str], None]) -> None:
         began = time.monotonic()
         from serving import wiring
 
-        fresh = wiring.prepare_home(settings)
+        fresh = wiring.prepare_home(settings, say)
         filling = _fill(settings, say) if fresh and not empty else None
         _serve(settings, home, filling, stopping, _Saying(say, began))
 

@@ -73,8 +73,8 @@ def wire_base(settings: Settings) -> Base:
     return Base(settings, home, make_engine(settings.resolved_database_url()), load_signer(home.keys))
 
 
-def prepare_home(settings: Settings) -> bool:
-    """Bring the database up to date and make the keys that are missing.
+def prepare_home(settings: Settings, say: Callable[[str], None] = lambda _text: None) -> bool:
+    """Bring the database and the states in it up to date, and make the keys that are missing.
 
     Returns:
         whether this is a demo home in which no model was ever put in service.
@@ -82,11 +82,13 @@ def prepare_home(settings: Settings) -> bool:
     Raises:
         DatabaseTooNew: a newer version wrote it.
     """
+    from serving.features_command import follow_definitions
     from training import jobs
 
     base = wire_base(settings)
     try:
         migrate(base.engine)
+        follow_definitions(base.engine, say)
         load_fingerprint(base.home.keys)
         jobs.fail_interrupted(base.engine)
         keep_policies(base.engine, default_policies().values(), "ordinance")
