@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import duckdb
 import numpy as np
@@ -156,23 +156,18 @@ def enter(state: EntityState, fold: Fold, item: str, entered: Item, facts: Mappi
     state.known_at = max(state.known_at, entered.known)
 
 
-class _WithoutOrder(Situation):
-    """A moment of which only the entities are known."""
+class _NoOrder:
+    """Stands where an order would be; whoever looks at it learns that there is none."""
 
-    def __init__(self, as_of: Millis, states: Mapping[EntityKey, EntityState]) -> None:
-        self.as_of, self.states, self.node, self.rate = as_of, states, None, None
+    order_id = ""
 
-    @property
-    def order(self) -> Order:
-        raise OrderMissing
-
-    @order.setter
-    def order(self, _: Order) -> None: ...
+    def __getattr__(self, name: str) -> Any:
+        raise OrderMissing(name)
 
 
 def _situation(as_of: Millis, body: str | None, lane: tuple[str, str] | None, states: Mapping[EntityKey, EntityState]) -> Situation:
     if body is None:
-        return _WithoutOrder(as_of, states)
+        return Situation(cast("Order", _NoOrder()), states, as_of)
     situation = Situation(Order.model_validate_json(body), states, as_of)
     if lane is None:
         return situation
