@@ -17,7 +17,7 @@ from feature_store.columns import Column, Kind, read_columns, type_column
 from feature_store.datasets import Dataset, records
 from feature_store.groups import Group, find_group, find_identifiers, group_ids
 from feature_store.leakage import find_leaks
-from feature_store.problems import DataProblem, Severity
+from feature_store.problems import NOTHING, DataProblem, Severity
 from feature_store.remarks import MOST, remarks_of
 from feature_store.schema import CheckReport, ColumnReport, ColumnRule, Template
 from feature_store.suites import Expectation, SuiteResult, as_objects, run_suite
@@ -182,7 +182,9 @@ def _expectations(rule: ColumnRule, part: str, header: Sequence[str], column: Co
         return [
             Expectation("expect_column_to_exist", rule.column, "missing_column", told("missing_column", column=rule.column), fix, {}, loc)
         ]
-    wanted = [Expectation("expect_column_to_exist", rule.column, "missing_column", told("missing_column", column=rule.column), "", {}, loc)]
+    wanted = [
+        Expectation("expect_column_to_exist", rule.column, "missing_column", told("missing_column", column=rule.column), NOTHING, {}, loc)
+    ]
     if rule.filled:
         wanted.append(_filled(rule, loc, column))
 
@@ -206,7 +208,7 @@ def _filled(rule: ColumnRule, loc: tuple[str | int, ...], column: Column) -> Exp
     """Every row needs a value that reads as the rule says."""
     type_ = "expect_column_values_to_not_be_null"
     if not (column.unread.any() or column.text.missing_levels.any()):
-        return Expectation(type_, rule.column, "missing_value", Text("", ""), "", {}, loc)
+        return Expectation(type_, rule.column, "missing_value", NOTHING, NOTHING, {}, loc)
     msg = told("no_such_kind", value="<value>", column=rule.column, kind=told(f"kind.{rule.kind.value}"))
     if rule.kind is not Kind.TIME:
         return Expectation(type_, rule.column, "missing_value", msg, told("no_such_kind.fix"), {}, loc)
@@ -259,7 +261,7 @@ def _exclusions(
         left_out[group.column] = ("group", told("group", groups=group.groups))
     rest = [column for column in candidates if column.name not in left_out]
     for leak in find_leaks(rest, target.target, time, group.ids if group else None):
-        fix = told("leakage.fix") if leak.excluded else ""
+        fix = told("leakage.fix") if leak.excluded else NOTHING
         code = "leakage" if leak.excluded else leak.code
         warnings.append(DataProblem(code, ("file",), leak.msg, column=leak.column, fix=fix, severity=Severity.WARNING))
         if leak.excluded:

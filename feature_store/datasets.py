@@ -235,15 +235,13 @@ def _from_row(row: Row[Any], folder: Path) -> Dataset:
         problem = DataProblem(
             "dataset_missing",
             ("dataset_id",),
-            f"The stored file of dataset {row.dataset_id} cannot be read ({error}).",
-            fix="Upload it again.",
+            told("dataset_missing", dataset_id=row.dataset_id, error=str(error)),
+            fix=told("upload_again.fix"),
         )
         raise DataRefused([problem]) from error
     if size != row.bytes:
-        problem = DataProblem(
-            "dataset_damaged", ("dataset_id",), f"The stored file has {size:,} bytes instead of {row.bytes:,}.", fix="Upload it again."
-        )
-        raise DataRefused([problem])
+        msg = told("dataset_damaged.size", size=size, expected=row.bytes)
+        raise DataRefused([DataProblem("dataset_damaged", ("dataset_id",), msg, fix=told("upload_again.fix"))])
     return Dataset(
         row.dataset_id,
         row.sha256,
@@ -271,8 +269,8 @@ def verify(dataset: Dataset) -> None:
         while chunk := file.read(1 << 20):
             hasher.update(chunk)
     if hasher.hexdigest() != dataset.sha256:
-        msg = "The stored file is not the one that was accepted: its SHA-256 differs."
-        raise DataRefused([DataProblem("dataset_damaged", ("dataset_id",), msg, fix="Upload it again.")])
+        problem = DataProblem("dataset_damaged", ("dataset_id",), told("dataset_damaged"), fix=told("upload_again.fix"))
+        raise DataRefused([problem])
 
 
 def records(dataset: Dataset) -> Iterator[list[str]]:

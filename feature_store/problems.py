@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from feature_store.wording import Text, chinese
+from feature_store.wording import Text
+
+NOTHING = Text("", "")
 
 
 class Severity(StrEnum):
@@ -24,7 +26,7 @@ class DataProblem:
     Attributes:
         code: stable, for programs and translations.
         loc: the path in the request that it concerns, as in a problem document's ``errors[].loc``.
-        msg: what is wrong, in one sentence; as a :class:`~feature_store.wording.Text` in both languages.
+        msg: what is wrong, in one sentence.
         row: the record's number as a spreadsheet counts: the header is row 1. ``None`` where it concerns no single row.
         column: the column's name as the file writes it.
         fix: what to do about it.
@@ -33,10 +35,10 @@ class DataProblem:
 
     code: str
     loc: tuple[str | int, ...]
-    msg: str
+    msg: Text
     row: int | None = None
     column: str | None = None
-    fix: str = ""
+    fix: Text = NOTHING
     severity: Severity = Severity.ERROR
     count: int = 1
 
@@ -48,9 +50,8 @@ class DataProblem:
             "msg": self.msg,
             "fix": self.fix,
             "severity": self.severity.value,
+            "zh": {"msg": self.msg.zh, "fix": self.fix.zh},
         }
-        if isinstance(self.msg, Text):
-            entry["zh"] = {"msg": self.msg.zh, "fix": chinese(self.fix)}
         if self.row is not None:
             entry["row"] = self.row
         if self.column is not None:
@@ -61,17 +62,15 @@ class DataProblem:
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> DataProblem:
-        """Read back what :meth:`to_json` wrote."""
-        msg, fix = entry["msg"], entry["fix"]
-        if zh := entry.get("zh"):
-            msg, fix = Text(msg, zh["msg"]), Text(fix, zh["fix"]) if fix else ""
+        """Read back what :meth:`to_json` wrote; what was kept in English alone stays so."""
+        zh = entry.get("zh") or entry
         return cls(
             code=entry["code"],
             loc=tuple(entry["loc"]),
-            msg=msg,
+            msg=Text(entry["msg"], zh["msg"]),
             row=entry.get("row"),
             column=entry.get("column"),
-            fix=fix,
+            fix=Text(entry["fix"], zh["fix"]),
             severity=Severity(entry["severity"]),
             count=entry.get("count", 1),
         )

@@ -36,7 +36,7 @@ class Expectation:
     column: str | None
     code: str
     msg: Text
-    fix: str
+    fix: Text
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     loc: tuple[str | int, ...] = ("file",)
     severity: Severity = Severity.ERROR

@@ -150,6 +150,45 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "预测列“{column}”中 {classes} 的行数太少；每个类别至少需要 {least} 行。",
     ),
     "too_few_of_class.fix": ("Add rows of it, or join it with another class.", "请增加该类别的数据行，或与其他类别合并。"),
+    # What is asked for.
+    "unknown_dataset": ("There is no dataset {dataset_id!r}.", "没有数据集“{dataset_id}”。"),
+    "unknown_dataset.fix": ("Upload the file first.", "请先上传文件。"),
+    "unknown_template": ("There is no template {name!r}.", "没有模板“{name}”。"),
+    "unknown_template.fix": ("Use one of {names}.", "请使用其中之一：{names}。"),
+    "no_target": ("No target column is chosen.", "尚未选择预测列。"),
+    "bad_name": (
+        "A model cannot be called {name!r}: use up to 63 lower-case letters, digits and dashes, beginning with a letter.",
+        "模型不能命名为“{name}”：请使用最多 63 个小写字母、数字和短横线，并以字母开头。",
+    ),
+    "bad_name.reserved": ("{name!r} is part of the API's own paths; choose another name.", "“{name}”是接口自身路径的一部分；请另选名称。"),
+    "bad_name.built_in": ("{name!r} is a built-in decision type; choose another name.", "“{name}”是内置决策类型；请另选名称。"),
+    "bad_name.template": (
+        "{name!r} is a built-in decision type; train it with its template, or choose another name.",
+        "“{name}”是内置决策类型；请使用其模板训练，或另选名称。",
+    ),
+    "bad_name.other_type": (
+        "The versions of {name!r} answer {type!r}, not {kind!r}; choose another name.",
+        "“{name}”的各版本用于“{type}”，而不是“{kind}”；请另选名称。",
+    ),
+    "dataset_missing": ("The stored file of dataset {dataset_id} cannot be read ({error}).", "无法读取数据集 {dataset_id} 的已存文件（{error}）。"),
+    "dataset_damaged": (
+        "The stored file is not the one that was accepted: its SHA-256 differs.",
+        "已存文件与当初接收的不一致：SHA-256 不同。",
+    ),
+    "dataset_damaged.size": ("The stored file has {size:,} bytes instead of {expected:,}.", "已存文件为 {size:,} 字节，应为 {expected:,} 字节。"),
+    "upload_again.fix": ("Upload it again.", "请重新上传。"),
+    "too_few_to_calibrate": (
+        "Too few rows to calibrate: {count:,} could be set aside for it.",
+        "可用于校准的行数太少：只能留出 {count:,} 行。",
+    ),
+    "one_class_to_calibrate": (
+        "All {count:,} rows that are set aside to calibrate have the same outcome.",
+        "留作校准的 {count:,} 行结果全部相同。",
+    ),
+    "not_launched": (
+        "The training could not be started: no process took it. Try again in a moment.",
+        "训练未能启动：没有进程接手。请稍后重试。",
+    ),
     # Files that are no table.
     "too_large": ("The file has more than {mib:,.0f} MiB.", "文件超过 {mib:,.0f} MiB。"),
     "too_large.fix": ("Upload fewer rows (the newest ones say most) or leave columns out.", "请减少行数（最新的数据最有用）或删减列。"),

@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 
 from feature_store.database import reading
 from feature_store.times import Millis, now
+from feature_store.wording import Text, told
 from governance.ledger.receipt import Signer, Verifier
 from governance.tables import alias_history, model_versions
 from models.specs import DecisionType
@@ -33,6 +34,12 @@ _ATTEMPTS = 20
 
 class ModelRefused(ValueError):
     """A model version or alias that cannot be registered as asked; the message says why and what to do."""
+
+    @property
+    def text(self) -> Text:
+        """The message; in both languages where it concerns what a person chose."""
+        (text,) = self.args
+        return text if isinstance(text, Text) else Text(text, text)
 
 
 class ModelNotAllowed(Exception):
@@ -123,15 +130,13 @@ def check_name(name: str, kind: str | None = None) -> None:
         ModelRefused: it may not.
     """
     if not _NAME.fullmatch(name):
-        raise ModelRefused(
-            f"A model cannot be called {name!r}: use up to 63 lower-case letters, digits and dashes, beginning with a letter."
-        )
+        raise ModelRefused(told("bad_name", name=name))
     if name in _RESERVED:
-        raise ModelRefused(f"{name!r} is part of the API's own paths; choose another name.")
+        raise ModelRefused(told("bad_name.reserved", name=name))
     if name in set(DecisionType) and kind not in {None, name}:
-        raise ModelRefused(f"{name!r} is a built-in decision type; choose another name.")
+        raise ModelRefused(told("bad_name.built_in", name=name))
     if kind is None and name in set(DecisionType):
-        raise ModelRefused(f"{name!r} is a built-in decision type; train it with its template, or choose another name.")
+        raise ModelRefused(told("bad_name.template", name=name))
 
 
 def register_version(
@@ -165,7 +170,7 @@ def register_version(
                     select(func.max(model_versions.c.version), func.max(model_versions.c.type)).where(model_versions.c.name == name)
                 ).one()
                 if last[1] not in {None, kind}:
-                    raise ModelRefused(f"The versions of {name!r} answer {last[1]!r}, not {kind!r}; choose another name.")
+                    raise ModelRefused(told("bad_name.other_type", name=name, type=last[1], kind=kind))
                 version = (last[0] or 0) + 1
                 connection.execute(
                     insert(model_versions).values(

@@ -15,6 +15,7 @@ from feature_store.checks import Choices
 from feature_store.database import reading
 from feature_store.problems import DataProblem
 from feature_store.times import Millis, now
+from feature_store.wording import Text
 from governance.tables import training_progress, trainings
 from training.progress import Progress
 
@@ -171,7 +172,9 @@ def stop(engine: Engine, training_id: str) -> None:
 
 def fail(engine: Engine, training_id: str, code: str, detail: str, problems: tuple[DataProblem, ...] = ()) -> None:
     """Note why it failed."""
-    error = {"code": code, "detail": detail, "errors": [problem.to_json() for problem in problems]}
+    error: dict[str, Any] = {"code": code, "detail": detail, "errors": [problem.to_json() for problem in problems]}
+    if isinstance(detail, Text):
+        error["zh"] = {"detail": detail.zh}
     live = (State.QUEUED, State.RUNNING, State.STOPPING)
     _move(engine, training_id, live, State.FAILED, finished_at=now(), error=orjson.dumps(error))
 

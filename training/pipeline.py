@@ -16,7 +16,7 @@ import numpy as np
 
 from feature_store.problems import DataProblem, DataRefused
 from feature_store.times import format_time
-from feature_store.wording import Text
+from feature_store.wording import Text, told
 from models.artifact import ArtifactContents
 from models.calibration import AnyCalibrator, CalibrationImpossible, Calibrator, ClassCalibrator, ConformalInterval
 from models.encoding import RowEncoder
@@ -233,7 +233,8 @@ def _calibrate(table: TrainingTable, recipe: Recipe, parts: Split, progress: Rep
             case _:
                 return ConformalInterval.fit(margins[:, 0], labels), margins, labels
     except CalibrationImpossible as error:
-        msg = Text(f"Too few rows to calibrate: {error}.", f"可用于校准的行数太少：{error}。")
+        alike = bool(table.classes) and labels.min() == labels.max()
+        msg = told("one_class_to_calibrate" if alike else "too_few_to_calibrate", count=len(labels))
         raise DataRefused([DataProblem("too_few_rows", ("file",), msg, fix=_MORE_ROWS)]) from error
 
 

@@ -17,7 +17,7 @@ from feature_store import datasets
 from feature_store.checks import Checked, Choices, examine
 from feature_store.problems import DataProblem, DataRefused
 from feature_store.schema import Template
-from feature_store.wording import Text, told
+from feature_store.wording import told
 from governance import promotion
 from governance.ledger.receipt import Signer, Verifier
 from models.artifact import CARD_FILE, MANIFEST_FILE, MODEL_FILE, artifact_folder, digest_of, write_artifact
@@ -79,10 +79,14 @@ def ask(engine: Engine, folder: Path, *, dataset_id: str, template: str, name: s
     """
     dataset = datasets.find(engine, folder, dataset_id)
     if dataset is None:
-        problem = DataProblem("unknown_dataset", ("dataset_id",), f"There is no dataset {dataset_id!r}.", fix="Upload the file first.")
-        raise DataRefused([problem])
+        raise DataRefused([unknown_dataset(dataset_id)])
     name = name_of(template=template, name=name, file=dataset.name, target=wanted.choices.target)
     return jobs.create(engine, dataset_id=dataset_id, name=name, template=template, wanted=wanted, started_by=started_by)
+
+
+def unknown_dataset(dataset_id: str) -> DataProblem:
+    """There is no such dataset, or not any more."""
+    return DataProblem("unknown_dataset", ("dataset_id",), told("unknown_dataset", dataset_id=dataset_id), fix=told("unknown_dataset.fix"))
 
 
 def name_of(*, template: str, name: str | None, file: str, target: str | None) -> str:
@@ -93,15 +97,12 @@ def name_of(*, template: str, name: str | None, file: str, target: str | None) -
     """
     chosen = templates.find(template)
     if target is None and chosen.target is None:
-        problem = DataProblem(
-            "no_target", ("target",), Text("No target column is chosen.", "尚未选择预测列。"), fix=told("empty_target.fix")
-        )
-        raise DataRefused([problem])
+        raise DataRefused([DataProblem("no_target", ("target",), told("no_target"), fix=told("empty_target.fix"))])
     name = name or chosen.type or suggested_name(file, target or "")
     try:
         promotion.check_name(name, chosen.type)
     except promotion.ModelRefused as error:
-        raise DataRefused([DataProblem("bad_name", ("name",), str(error))]) from error
+        raise DataRefused([DataProblem("bad_name", ("name",), error.text)]) from error
     return name
 
 
@@ -133,7 +134,7 @@ def run_training(workshop: Workshop, training_id: str, also: Report = silent) ->
         except DataRefused as error:
             jobs.fail(engine, training_id, "data_refused", str(error), error.problems)
         except promotion.ModelRefused as error:
-            jobs.fail(engine, training_id, "model_refused", str(error))
+            jobs.fail(engine, training_id, "model_refused", error.text)
         except TrainingCancelled:
             jobs.stop(engine, training_id)
         except BaseException as error:
@@ -210,7 +211,7 @@ def _run(workshop: Workshop, training: Training, progress: Report) -> Registered
     template = templates.find(training.template)
     dataset = datasets.find(workshop.engine, workshop.datasets, training.dataset_id or "")
     if dataset is None:
-        raise DataRefused([DataProblem("unknown_dataset", ("dataset_id",), "The dataset is gone.", fix="Upload the file again.")])
+        raise DataRefused([unknown_dataset(training.dataset_id or "")])
     datasets.verify(dataset)
     # 2. What is wrong with it, and what must stay out of the model.
     progress(step("checking", 0.03))
@@ -230,10 +231,7 @@ def train_checked(checked: Checked, template: Template, name: str, budget_s: flo
         DataRefused: no target is chosen, or it cannot be learnt from.
     """
     if checked.target is None:
-        problem = DataProblem(
-            "no_target", ("target",), Text("No target column is chosen.", "尚未选择预测列。"), fix=told("empty_target.fix")
-        )
-        raise DataRefused([problem])
+        raise DataRefused([DataProblem("no_target", ("target",), told("no_target"), fix=told("empty_target.fix"))])
     table, encoder = from_checked(checked)
     report = checked.report
     facts = {

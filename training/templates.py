@@ -5,6 +5,7 @@ from __future__ import annotations
 from feature_store.columns import Kind
 from feature_store.problems import DataProblem, DataRefused
 from feature_store.schema import ColumnRule, Template
+from feature_store.wording import told
 from models.specs import SPECS, DecisionType
 
 CUSTOM = Template(
@@ -74,6 +75,7 @@ def find(name: str) -> Template:
     if name == CUSTOM.name:
         return CUSTOM
     if name not in set(DecisionType):
-        problem = DataProblem("unknown_template", ("template",), f"There is no template {name!r}.", fix=f"Use one of {', '.join(names())}.")
+        fix = told("unknown_template.fix", names=", ".join(names()))
+        problem = DataProblem("unknown_template", ("template",), told("unknown_template", name=name), fix=fix)
         raise DataRefused([problem])
     return built_in(DecisionType(name))

@@ -20,7 +20,7 @@ def say(language: str, key: str, /, **values: object) -> str:
     """
     try:
         message = CATALOGUE[key]
-        return polished((message.zh if language == "zh" else message.en).format(**values))
+        return (message.zh if language == "zh" else message.en).format(**values)
     except KeyError as error:
         raise MessageUnknown(key) from error
 
@@ -34,4 +34,5 @@ def say_or(language: str, key: str, otherwise: str) -> str:
 
 
 _REFERENCE = {key: Message(*texts) for key, texts in WORDS.items()}
-CATALOGUE: dict[str, Message] = {**frame.TEXTS, **decisions.TEXTS, **training.TEXTS, **watching.TEXTS, **_REFERENCE}
+_WRITTEN = {**frame.TEXTS, **decisions.TEXTS, **training.TEXTS, **watching.TEXTS, **_REFERENCE}
+CATALOGUE: dict[str, Message] = {key: Message(polished(message.en), polished(message.zh)) for key, message in _WRITTEN.items()}

@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from feature_store.times import Millis
+from feature_store.wording import chinese
 
 LANGUAGES = ("en", "zh")
 MINUS = "−"
@@ -17,7 +18,8 @@ _ASIDE = re.compile(r"\s*[(（][^)）]*[)）]")
 NBSP = "\u00a0"
 _HYPHEN = re.compile(r"(?<![^\s(（“为：:,，；;·])-(?=\d)")
 """A hyphen that begins a number is a minus; within words, dates and spans it stays."""
-_APART = re.compile(r"(?<=\d) (?=[%×]|(?:h|min|s|ms|kg|km|g|days?)\b)|(?<=\bCNY) (?=\d)")
+_APART = re.compile(r"(?<=[\d}]) (?=[%×]|(?:h|min|s|ms|kg|km|g|days?)\b)|(?<=\bCNY) (?=[\d{])")
+"""Between a number, or where one is filled in, and its unit."""
 _JOINED = re.compile(r"(?<=\d)(?=[\u4e00-\u9fff])")
 _SECONDS = {"days": 86_400, "h": 3_600}
 _SYMBOLS = {"CNY": "¥", "USD": "$", "EUR": "€", "GBP": "£", "HKD": "HK$"}
@@ -183,31 +185,32 @@ def lower_first(text: str) -> str:
 
 
 def told(value: Any, unit: str | None, written: Mapping[str, str] | None, language: str) -> str:
-    """A feature's value: as its card writes it, else with its unit."""
+    """A feature's value: as its card writes it, else with its unit. Only what has a unit is a number for certain, and no name of somebody's."""
+    if written:
+        text = speak(written, language)
+        return polished(_JOINED.sub(NBSP, text) if language == "zh" else text) if unit else text
     counted = isinstance(value, int | float) and not isinstance(value, bool)
     if counted and unit in _SECONDS and 0 < abs(value) < 1:
         return span(value * _SECONDS[unit], language)
-    if not written:
-        return value_text(value, unit)
-    text = speak(written, language)
-    if not counted:
-        return text
-    return polished(_JOINED.sub(NBSP, text) if unit and language == "zh" else text)
+    return value_text(value, unit)
 
 
 def polished(text: str) -> str:
-    """A sentence with a true minus before its numbers, and units that stay on the line of their number."""
+    """A sentence of ours with a true minus before its numbers, and units that stay on the line of their number.
+
+    Never for what people wrote: a column ``Lead 7 days`` or a cell ``-5`` is shown as it is.
+    """
     return _APART.sub(NBSP, _HYPHEN.sub(MINUS, text))
 
 
 def in_language(entry: Mapping[str, Any], name: str, language: str) -> str:
     """A member of an entry whose Chinese, where it has one, stands beside it under ``zh``."""
     translated = (entry.get("zh") or {}).get(name) if language == "zh" else None
-    return polished(str(translated or entry.get(name) or ""))
+    return str(translated or entry.get(name) or "")
 
 
 def speak(texts: Mapping[str, str] | str, language: str) -> str:
     """The text in the reader's language, else in English, else in any."""
     if isinstance(texts, str):
-        return texts
+        return chinese(texts) if language == "zh" else str(texts)
     return texts.get(language) or texts.get("en") or next(iter(texts.values()), "")

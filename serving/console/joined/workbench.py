@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from feature_store import datasets
 from feature_store.datasets import Dataset
 from feature_store.problems import DataProblem, DataRefused
+from feature_store.wording import told
 from governance import promotion
 from serving.console.ports import (
     DatasetFacts,
@@ -98,7 +99,7 @@ class LocalWorkbench:
         try:
             self._launch(queued.training_id)
         except Exception as error:
-            detail = "The training could not be started: no process took it. Try again in a moment."
+            detail = told("not_launched")
             jobs.fail(self._engine, queued.training_id, "not_launched", detail)
             raise Refused(unavailable(ProblemKind.UNAVAILABLE, detail, 5)) from error
         return self._training(queued)
@@ -138,9 +139,8 @@ class LocalWorkbench:
 
         dataset = self._find(dataset_id)
         if dataset is None:
-            raise DataRefused(
-                [DataProblem("unknown_dataset", ("dataset_id",), f"There is no dataset {dataset_id!r}.", fix="Upload the file.")]
-            )
+            msg = told("unknown_dataset", dataset_id=dataset_id)
+            raise DataRefused([DataProblem("unknown_dataset", ("dataset_id",), msg, fix=told("unknown_dataset.fix"))])
         choices = Choices(purpose.target, purpose.time, None, purpose.exclude, purpose.keep)
         checked = examine(dataset, templates.find(purpose.template), choices)
         report = checked.report.to_json()

@@ -17,6 +17,7 @@ from serving.console.guard import Guard, text_fields
 from serving.console.messages import say
 from serving.console.ports import DatasetFacts, Purpose, Refused, TemplateFacts, TrainingFacts, TrainingRequest, Wiring
 from serving.console.rendering import respond
+from serving.console.texts import speak
 from serving.console.views import dataset as dataset_view
 from serving.console.views import frame, problems
 from serving.console.views import training as training_view
@@ -182,7 +183,14 @@ def _train_page(desk: _Desk, visit: Visit, *, template: str, problem: Problem | 
 def _headline(language: str, problem: Problem | None) -> str:
     if problem is None:
         return ""
-    return say(language, "train.refused") if problem.errors else problem.detail
+    return say(language, "train.refused") if problem.errors else speak(problem.detail, language)
+
+
+def _why(language: str, problem: Problem) -> str:
+    """Everything that is wrong, in one paragraph."""
+    rows = [problems.row(language, error) for error in problem.errors]
+    apart = "" if language == "zh" else " "
+    return apart.join(part for row in rows for part in (row.message, row.fix) if part) or speak(problem.detail, language)
 
 
 def _dataset_page(
@@ -203,7 +211,7 @@ def _dataset_page(
         time=time,
         name=str(asked.get("name", "")).strip()[:64],
         budget=int(_budget(asked.get("budget_s"))),
-        problem=problem.detail if problem else "",
+        problem=_why(visit.language, problem) if problem else "",
     )
     return respond(page, problem.status if problem else 200)
 

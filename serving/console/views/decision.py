@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from feature_store.times import Millis, TimeUnreadable, parse_time
+from models.specs import DecisionType
 from serving.console import texts
 from serving.console.contexts import (
     CostRow,
@@ -27,7 +28,8 @@ from serving.console.views import plan, waterfall, words
 from serving.console.views import policy as policy_words
 
 _STRONGEST = 6
-"""Reasons that are shown at once; the weaker ones are folded away."""
+"""Reasons that are shown at once; the others are folded away."""
+_OURS = frozenset(kind.value for kind in DecisionType)
 _TOLD = 2
 """Reasons that make up the headline."""
 
@@ -48,8 +50,8 @@ def build(frame: Frame, facts: DecisionFacts, siblings: Sequence[DecisionLine]) 
         if answer.get("fallback_reason")
         else "",
         facts=tuple(_facts(language, facts)),
-        reasons=tuple(_reasons(language, facts.reasons[:_STRONGEST])),
-        more_reasons=tuple(_reasons(language, facts.reasons[_STRONGEST:])),
+        reasons=tuple(_reasons(language, facts.line.type, facts.reasons[:_STRONGEST])),
+        more_reasons=tuple(_reasons(language, facts.line.type, facts.reasons[_STRONGEST:])),
         waterfall=waterfall.build(language, facts, calibrated=float(confidence["probability"]) if confidence else None),
         no_waterfall="" if _is_whole(facts) else say(language, "decision.no_waterfall"),
         plan=plan.build(language, answer),
@@ -94,7 +96,7 @@ def headline(language: str, facts: DecisionFacts) -> str:
     """One sentence: what it means, then the first reasons that point the same way."""
     line, answer = facts.line, facts.answer
     if line.status == "fallback":
-        told = [texts.polished(texts.speak(reason.get("text") or "", language)).rstrip(".。") for reason in facts.reasons[:1]]
+        told = [_said(language, line.type, reason).rstrip(".。") for reason in facts.reasons[:1]]
         return _sentence(language, "".join(told) or say(language, "verdict.fallback"), [])
     verdict = say(language, "verdict.abstained") if line.status == "abstained" else _verdict(language, facts)
     if shipped := plan.nodes(answer):
@@ -117,10 +119,7 @@ def _parts(language: str, answer: Mapping[str, Any]) -> list[OrderDecision]:
             continue
         confidence, badge = part.get("confidence"), words.outcome_badge(language, str(part["outcome"]))
         shipped = plan.nodes(part)
-        reasons = [
-            texts.polished(texts.speak(reason.get("text") or "", language))
-            for reason in _pointing(badge.tone, part.get("reasons") or ())[:1]
-        ]
+        reasons = [_said(language, str(part["type"]), reason) for reason in _pointing(badge.tone, part.get("reasons") or ())[:1]]
         told = [_shipped(language, part, shipped)] if shipped else reasons
         found.append(
             OrderDecision(
@@ -167,7 +166,7 @@ def _verdict(language: str, facts: DecisionFacts) -> str:
 def _telling(language: str, facts: DecisionFacts) -> list[str]:
     features = {feature.name: feature for feature in facts.features}
     pointing = _pointing(words.tone(facts.line.outcome), facts.reasons)
-    return [_short(language, reason, features.get(str(reason.get("feature")))) for reason in pointing[:_TOLD]]
+    return [_short(language, facts.line.type, reason, features.get(str(reason.get("feature")))) for reason in pointing[:_TOLD]]
 
 
 def _pointing(tone: str, reasons: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
@@ -176,10 +175,16 @@ def _pointing(tone: str, reasons: Sequence[Mapping[str, Any]]) -> Sequence[Mappi
     return [reason for reason in reasons if wanted is None or reason.get("direction") in {wanted, "none", "", None}] or reasons
 
 
-def _short(language: str, reason: Mapping[str, Any], feature: FeatureFact | None) -> str:
+def _said(language: str, kind: str, reason: Mapping[str, Any]) -> str:
+    """The sentence of a reason; of a custom type it is full of people's own names and values, which stay as they are."""
+    text = texts.speak(reason.get("text") or "", language)
+    return texts.polished(text) if kind in _OURS else text
+
+
+def _short(language: str, kind: str, reason: Mapping[str, Any], feature: FeatureFact | None) -> str:
     """A reason as part of a sentence: what was found, without what follows from it."""
     if feature is None:
-        return texts.polished(texts.speak(reason.get("text") or "", language)).rstrip(".。")
+        return _said(language, kind, reason).rstrip(".。")
     label, value = (
         texts.gist(texts.speak(feature.label, language)),
         texts.told(feature.value, feature.unit, feature.value_text, language),
@@ -288,10 +293,10 @@ def _proof(language: str, facts: DecisionFacts) -> Fact:
     return Fact(say(language, "decision.proof"), value, note=say(language, "decision.proof_note", key=key) if key else "", tone="ok")
 
 
-def _reasons(language: str, reasons: Sequence[Mapping[str, Any]]) -> list[ReasonRow]:
+def _reasons(language: str, kind: str, reasons: Sequence[Mapping[str, Any]]) -> list[ReasonRow]:
     return [
         ReasonRow(
-            texts.polished(texts.speak(reason.get("text") or "", language)),
+            _said(language, kind, reason),
             str(reason.get("code", "")),
             str(reason.get("direction") or "none"),
         )

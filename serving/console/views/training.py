@@ -109,7 +109,7 @@ def event(language: str, training: TrainingFacts, step: ProgressFacts | None) ->
 def _failure(language: str, error: Mapping[str, Any]) -> str:
     """Why a training failed: told by its code, with what it was about; what is listed below is not told twice."""
     key = "training.failed.data_refused" if error.get("errors") else f"training.failed.{error.get('code')}"
-    detail = str(error.get("detail") or "")
+    detail = texts.in_language(error, "detail", language)
     return say_or(language, key, detail).replace("{detail}", detail)
 
 

@@ -67,7 +67,6 @@ class Browser:
                 answer = await client.request(method, path, headers={**self.headers, **more.pop("headers", {})}, **more)
                 self.cookies = client.cookies
                 self._note(answer)
-                answer._content = answer.content.replace(b"\xc2\xa0", b" ")  # texts are compared as they read, not as they wrap
                 return answer
 
         return asyncio.run(once())

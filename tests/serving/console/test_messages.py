@@ -50,6 +50,12 @@ def test_every_key_is_used() -> None:
     assert unused == []
 
 
+def test_only_what_we_wrote_is_set_as_a_sentence_of_ours() -> None:
+    assert say("zh", "decision.short", label="Lead 7 days", value="-5") == "Lead 7 days -5"
+    assert say("en", "decision.order", order="-5 h") == "Order -5 h"
+    assert say("en", "decision.ms", ms=3) == "3\u00a0ms", "a unit stays on the line of the number that is filled in"
+
+
 def test_an_unknown_key_is_an_error_and_not_an_empty_text() -> None:
     with pytest.raises(MessageUnknown, match=r"no\.such"):
         say("en", "no.such")

@@ -10,6 +10,7 @@ from jinja2 import meta, nodes
 
 from serving.console import contexts, ports
 from serving.console.rendering import SECURITY_HEADERS, environment
+from serving.console.texts import NBSP
 from tests.serving.console.examples import facts, reason
 
 HELD = "/console/decisions/0193aaaa-0000-7000-8000-000000000001"
@@ -204,7 +205,7 @@ def test_a_template_gets_its_context_and_nothing_else(page: Any) -> None:
 
 
 def test_the_held_decision_tells_everything(world: Any, browser: Any) -> None:
-    text = browser.login("auditor").get(HELD).text
+    text = browser.login("auditor").get(HELD).text.replace(NBSP, " ")
     for part in (
         "Likely to miss its promise: the supplier is behind: 410 open orders, usual 120; customs rules changed 10 days ago.",
         "24–39 %", "90 % interval; thresholds 25 %, 60 %", "acceptance v3", "policy acceptance v5", "presale queue",
@@ -224,7 +225,7 @@ def test_chinese_reaches_reasons_and_labels(world: Any, browser: Any) -> None:
 
 
 def test_the_plan_is_told_with_its_proof(world: Any, browser: Any) -> None:
-    text = browser.login("auditor").get(PLANNED).text
+    text = browser.login("auditor").get(PLANNED).text.replace(NBSP, " ")
     for part in (
         "2 shipments from CN-EAST-1, CN-NORTH-2",
         "¥57.655",
@@ -234,6 +235,26 @@ def test_the_plan_is_told_with_its_proof(world: Any, browser: Any) -> None:
         "94 %",
     ):
         assert part in text, part
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_users_write_is_shown_as_they_wrote_it(world: Any, browser: Any, language: str) -> None:
+    """Neither their column ``Lead 7 days`` nor their cell ``-5`` is set as our own sentences are."""
+    one = world.decisions.stored[1]
+    told = {"en": "Lead 7 days is -5", "zh": "Lead 7 days为 -5（通常为 -6 h）"}
+    label = {"en": "Lead 7 days", "zh": "Lead 7 days"}
+    feature = ports.FeatureFact(
+        "Lead 7 days", label, 3.0, None, 4.0, 0.4, "request", None, {"en": "-5", "zh": "-5"}, {"en": "-6 h", "zh": "-6 h"}
+    )
+    reason = {"code": "LEAD", "text": told, "direction": "raises", "feature": feature.name}
+    line = dataclasses.replace(one.line, type="parcel-late")
+    world.decisions.stored = [dataclasses.replace(one, line=line, reasons=[reason], features=[feature])]
+    browser.login("auditor").headers["accept-language"] = language
+    text = browser.get(HELD).text
+    shown = re.sub(r"<[^>]*>", "\n", text.split("<main", 1)[1])
+    assert told[language] in shown
+    assert "Lead 7 days" in shown
+    assert not re.search(r"−[56]|7\u00a0days|6\u00a0h", shown)
 
 
 def test_what_users_write_is_never_markup(world: Any, browser: Any) -> None:
@@ -275,7 +296,9 @@ def test_the_strongest_reasons_are_shown_and_the_others_folded(world: Any, brows
     shown, folded = text.split('<details class="more">')
     assert "CODE_6<" in shown
     assert "CODE_7<" not in shown
-    assert "16 weaker reasons" in folded
+    assert "16 more reasons" in folded
+    world.decisions.stored = [facts(reasons=many[:7])]
+    assert ">1 more reason<" in browser.get(f"/console/decisions/{facts().line.record_id}").text
     assert '<ol class="reasons" start="7">' in folded
     assert "CODE_22<" in folded
 

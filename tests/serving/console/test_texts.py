@@ -3,6 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feature_store.times import parse_time
+from feature_store.wording import Text
+from models.features import FeatureCard, Shown
 from serving.console import texts
 from serving.console.views import policy
 
@@ -126,13 +128,33 @@ def test_a_shortened_number_is_told_as_the_whole_one_behind_it() -> None:
     ("value", "unit", "en", "zh"),
     [
         (0.0197, "days", "28 min", "28 分钟"), (0.18, "days", "4.3 h", "4.3 小时"), (0.05, "h", "3 min", "3 分钟"), (-0.25, "days", "−6 h", "−6 小时"),
-        (2.29, "days", "2.29 days", "2.29 天"), (0.0, "days", "0 days", "0 天"), (-61.5, "h", "-61.5 h", "-61.5 小时"),
     ],
 )  # fmt: skip
 def test_short_times_are_told_in_units_that_fit(value: float, unit: str, en: str, zh: str) -> None:
-    written = {"en": f"{value:g} {unit}", "zh": f"{value:g}{'天' if unit == 'days' else '小时'}"}
-    assert texts.told(value, unit, written, "en") == en.replace(" ", texts.NBSP).replace("-", texts.MINUS)
-    assert texts.told(value, unit, written, "zh") == zh.replace(" ", texts.NBSP).replace("-", texts.MINUS)
+    assert texts.told(value, unit, None, "en") == en.replace(" ", texts.NBSP)
+    assert texts.told(value, unit, None, "zh") == zh.replace(" ", texts.NBSP)
+
+
+@pytest.mark.parametrize(("value", "unit"), [(0.0197, "days"), (0.18, "days"), (0.05, "h"), (-0.25, "days"), (2.29, "days"), (-61.5, "h")])
+def test_a_value_is_told_as_its_card_writes_it(value: float, unit: str) -> None:
+    """Once, so that a page does not say 28 min here and 28.4 min there."""
+    label = {"en": "x", "zh": "x"}
+    card = FeatureCard(name="x", label=label, shown=Shown.NUMBER, unit=unit, reason_code="X", group="x", usual=None)
+    written = dict(zip(texts.LANGUAGES, card.written(value), strict=True))
+    assert plain(texts.told(value, unit, written, "en")) == written["en"]
+    assert texts.told(value, unit, written, "zh").replace(texts.NBSP, "") == written["zh"]
+    assert " " not in texts.told(value, unit, written, "en"), "number and unit stay on one line"
+
+
+def test_a_person_s_own_value_is_told_as_it_is() -> None:
+    written = {"en": "-5 h", "zh": "-5 h"}
+    assert [texts.told(3.0, None, written, language) for language in texts.LANGUAGES] == ["-5 h", "-5 h"]
+    entry = {"msg": "'-5' in 'Lead 7 days'", "zh": {"msg": "“Lead 7 days”中的 -5"}}
+    assert [texts.in_language(entry, "msg", language) for language in texts.LANGUAGES] == [entry["msg"], "“Lead 7 days”中的 -5"]
+
+
+def test_a_text_speaks_the_reader_s_language() -> None:
+    assert [texts.speak(Text("no", "不"), language) for language in texts.LANGUAGES] == ["no", "不"]
 
 
 @pytest.mark.parametrize(

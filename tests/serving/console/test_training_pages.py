@@ -7,7 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
+from feature_store.problems import DataRefused
 from serving.console import ports
+from serving.console.joined.workbench import refused
 
 FORM = {"template": "custom"}
 
@@ -46,7 +48,7 @@ def test_a_file_becomes_a_model_by_forms_alone(world: Any, browser: Any) -> None
     assert (spec["target"], spec["time"], spec["budget_s"]) == ("late", "Scheduled Delivery Date", 20.0)
     assert '<noscript><meta http-equiv="refresh"' in browser.get("/console/train/runs/t-0").text
     world.workbench.finish("t-0")
-    report = browser.get("/console/train/runs/t-0").text
+    report = browser.get("/console/train/runs/t-0").text.replace("\u00a0", " ")
     for part in (
         "0.871",
         "0.852–0.889",
@@ -236,6 +238,24 @@ def test_the_time_of_decision_is_offered_unless_it_was_chosen(browser: Any, quer
     assert re.findall(r'value="([^"]*)" selected', times) == [chosen]
 
 
+def test_why_a_training_cannot_start_is_told_in_the_reader_s_language(world: Any, browser: Any) -> None:
+    from training.service import name_of
+
+    def refuse(*_anything: Any) -> Any:
+        try:
+            name_of(template="custom", name="Lead -5 h", file="x.csv", target="late")
+        except DataRefused as error:
+            raise refused(error) from error
+
+    world.workbench.start = refuse
+    browser.login("trainer").headers["accept-language"] = "zh"
+    upload(browser, b"late,price\n1,2\n")
+    answer = browser.post("/console/train/start", {"dataset_id": "d-0", "target": "late", "form_token": browser.token()})
+    assert answer.status_code == 422
+    assert "模型不能命名为“Lead -5 h”" in answer.text
+    assert "cannot be called" not in answer.text
+
+
 def test_what_drives_a_model_is_told_from_what_there_is(world: Any, browser: Any) -> None:
     test_a_file_becomes_a_model_by_forms_alone(world, browser)
     text = browser.get("/console/train/runs/t-0").text
@@ -244,6 +264,6 @@ def test_what_drives_a_model_is_told_from_what_there_is(world: Any, browser: Any
     world.workbench.runs["t-0"] = dataclasses.replace(world.workbench.runs["t-0"], report=report)
     text = browser.get("/console/train/runs/t-0").text
     assert "share of what learning from it improved" in text
-    assert re.search(r"Vendor</th>.*?50 %", text)
+    assert re.search(r"Vendor</th>.*?50\u00a0%", text)
     world.models.drivers = lambda name, version: []
     assert "what it looks at is not known" in browser.get("/console/train/runs/t-0").text
