@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from feature_store.calendar import LOCAL_OFFSET
 from feature_store.events import Event, EventType, event_to_json, parse_event
+from feature_store.offline import Archive, Request, training_set
+from feature_store.order import Order
 from feature_store.times import DAY
 from feature_store.views.cards import CARDS, OWN
 from training.handbook.comparison import BEST_PUBLISHED, LADDER, PUBLISHED, compare
@@ -134,6 +136,20 @@ def test_rows_can_be_chosen(transactions: Transactions) -> None:
     service = service_of((*CARDS, *OWN))
     rows = np.array([3, 17, 399])
     np.testing.assert_array_equal(features_of(transactions, service, rows), features_of(transactions, service)[rows])
+
+
+@pytest.mark.slow
+def test_training_sets_from_the_archive_hold_the_same_bits(transactions: Transactions, tmp_path: Path) -> None:
+    service = service_of((*CARDS, *OWN))
+    told = list(stream(transactions))
+    archive = Archive(tmp_path)
+    archive.add(one for one in told if isinstance(one, Event))
+    orders = [one for one in told if isinstance(one, Order)]
+    requests = [Request(int(at), order) for at, order in zip(transactions.arrival, orders, strict=True)]
+    batches = list(training_set(archive, service.features, requests, temporary=tmp_path))
+    assert np.concatenate([batch.row for batch in batches]).tolist() == list(range(len(transactions)))
+    offline = np.concatenate([batch.values for batch in batches])
+    assert offline.tobytes() == features_of(transactions, service).tobytes()
 
 
 @pytest.fixture(scope="module")

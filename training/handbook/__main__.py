@@ -10,24 +10,32 @@ from training.handbook.comparison import compare
 from training.handbook.transactions import HandbookMissing
 
 
+class Teller:
+    """Tells what goes on meanwhile, which is not part of the table; each thing once."""
+
+    def __init__(self) -> None:
+        self._told = ""
+
+    def __call__(self, line: str) -> None:
+        """Tell one line."""
+        if line != self._told:
+            print(line, file=sys.stderr, flush=True)
+        self._told = line
+
+
 def main() -> int:
     """Run the comparison; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.handbook", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with the handbook's transactions as Parquet")
     asked = parser.parse_args()
     try:
-        found = compare(asked.data, _say)
+        found = compare(asked.data, Teller())
     except HandbookMissing as error:
-        _say(str(error))
+        print(error, file=sys.stderr)
         return 2
     for line in found.lines():
         print(line)
     return 0
-
-
-def _say(line: str) -> None:
-    """What goes on meanwhile is not part of the table."""
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
