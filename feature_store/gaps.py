@@ -5,6 +5,7 @@ A feature that looks back into such a gap cannot be rebuilt from events. Whoever
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from sqlalchemy import Connection, Engine, func, insert, select
@@ -21,6 +22,25 @@ class Cause(StrEnum):
     """States were loaded without the events that made them."""
     RETENTION = "retention"
     """Events were deleted: their time was over."""
+    LATE = "late"
+    """Events were loaded after the time at which they say they were known: decisions in between did not see them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """What cannot be expected of the events table.
+
+    Attributes:
+        before: events that became known by then may be missing; ``None`` where all are here.
+        late: decisions before it may not have seen events that are here by now; ``None`` where all came in time.
+    """
+
+    before: Millis | None = None
+    late: Millis | None = None
+
+    def excuses_all_at(self, as_of: Millis) -> bool:
+        """Whether a decision may not have seen what is here."""
+        return self.late is not None and as_of <= self.late
 
 
 def note_gap(connection: Connection, until: Millis, cause: Cause) -> None:
@@ -28,8 +48,12 @@ def note_gap(connection: Connection, until: Millis, cause: Cause) -> None:
     connection.execute(insert(event_gaps).values(until=until, cause=cause.value, noted_at=now()))
 
 
-def known_until(engine: Engine) -> Millis | None:
-    """Up to when events may be missing; ``None`` where all are here."""
+def read_gaps(engine: Engine) -> Gaps:
+    """All gaps together."""
     with reading(engine).connect() as connection:
-        until: Millis | None = connection.execute(select(func.max(event_gaps.c.until))).scalar_one()
-    return until
+        rows = connection.execute(
+            select(event_gaps.c.cause, func.max(event_gaps.c.until).label("until")).group_by(event_gaps.c.cause)
+        ).all()
+    found: dict[str, Millis] = {row.cause: row.until for row in rows}
+    late = found.pop(Cause.LATE.value, None)
+    return Gaps(max(found.values(), default=None), late)

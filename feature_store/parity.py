@@ -26,7 +26,7 @@ from feature_store.database import reading
 from feature_store.entities import Entity, EntityKey
 from feature_store.events import Event, EventType
 from feature_store.folding import apply, touched
-from feature_store.gaps import known_until
+from feature_store.gaps import Gaps, read_gaps
 from feature_store.network import Network, Node, Rate, Stock, network_from_request, read_network
 from feature_store.order import Order
 from feature_store.reservations import NONE_RESERVED, Reserved
@@ -54,6 +54,8 @@ class Why(StrEnum):
     """Its features were defined otherwise than now."""
     BEFORE_EVENTS = "before_events"
     """It looked at a time whose events are not here: history that was loaded as states, or events past their retention."""
+    LOADED_LATER = "loaded_later"
+    """Events that say they were known by then were loaded after it."""
     AT_ONCE = "at_once"
     """An event about the same entity arrived in the same moment."""
     TOO_MANY_EVENTS = "too_many_events"
@@ -163,7 +165,7 @@ def check(
     tally.skip(Why.OTHER_VERSION, len(recorded) - len(current))
     read = 0
     if current:
-        walk = _Walk(current, known_until(engine))
+        walk = _Walk(current, read_gaps(engine))
         complete = True
         for event in told(engine, until=walk.ends, rest=rest):
             if read >= max_events:
@@ -214,13 +216,13 @@ def _is_current(one: Recorded) -> bool:
 class _Walk:
     """Plays the events once and stops at each decision to compare it."""
 
-    def __init__(self, recorded: Sequence[Recorded], gap: Millis | None) -> None:
+    def __init__(self, recorded: Sequence[Recorded], gaps: Gaps) -> None:
         self._waiting = sorted(recorded, key=lambda one: (-one.as_of, one.record_id))  # the next one last
         self._keys = {id(one): frozenset(entity_keys(one.order, one.type)) for one in recorded}
         self._wanted = frozenset().union(*self._keys.values())
         self._states: dict[EntityKey, EntityState] = {}
         self._touched_at: dict[EntityKey, Millis] = {}
-        self._gap = gap
+        self._gaps = gaps
         self._fresh: list[tuple[Recorded, list[_Odd]]] = []
         self.ends = self._waiting[0].as_of + AT_ONCE
         self.done: list[tuple[Recorded, list[_Odd]]] = []
@@ -270,10 +272,15 @@ class _Walk:
                 new = math.nan if now is None else float(now.values[index])
                 if before is not None and now is not None and _same(old, new):
                     continue
-                hidden = self._gap is not None and _reaches(feature, one.as_of, self._gap)
-                odd = _Odd(feature, lane, old, new, Why.BEFORE_EVENTS if hidden else None)
+                odd = _Odd(feature, lane, old, new, self._excuse(feature, one.as_of))
                 odd.notice(just_now)
                 yield odd
+
+    def _excuse(self, feature: Feature, as_of: Millis) -> Why | None:
+        if self._gaps.excuses_all_at(as_of):
+            return Why.LOADED_LATER
+        before = self._gaps.before
+        return Why.BEFORE_EVENTS if before is not None and _reaches(feature, as_of, before) else None
 
 
 @dataclass(slots=True)

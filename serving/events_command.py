@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import IO, Any
 
 import orjson
+from sqlalchemy import Engine
 
 from feature_store.events import ATTRIBUTES, VOCABULARY, Event, EventRefused, EventType, Kind, parse_event
+from feature_store.gaps import Cause, note_gap
 from feature_store.times import SECOND, now
 from serving.console.joined.intake import BATCH, StoredIntake
 from serving.console.ports import Refused
@@ -86,10 +88,12 @@ def load_events(settings: Settings, path: Path, say: Say, *, known_when_happened
             base = wire_base(settings)
             try:
                 migrate(base.engine)
+                _note_late(base.engine)
                 collect_less()
                 # Without a service nobody waits for the write lock, and the file may have it to itself.
                 intake = StoredIntake(base.engine, round(settings.event_skew_s * SECOND), gives_way=address_in_use(base.home) is not None)
                 tally = _load(lines, intake, _telling(packed, path.stat().st_size, say), known_when_happened=known_when_happened)
+                _note_late(base.engine)
             finally:
                 base.engine.dispose()
     except (OSError, EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
@@ -100,6 +104,12 @@ def load_events(settings: Settings, path: Path, say: Say, *, known_when_happened
         since = "when they happened" if known_when_happened else "now on (--known-when-happened for history)"
         say(f"{tally.without_known_at:,} without known_at: known from {since}")
     return 0 if tally.refused == 0 else 1
+
+
+def _note_late(engine: Engine) -> None:
+    """Decisions up to now may not have seen what is loaded; told before and after, so that no crash in between hides it."""
+    with engine.begin() as connection:
+        note_gap(connection, now(), Cause.LATE)
 
 
 class _opened:  # noqa: N801 - used as a function

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, delete, update
 from feature_store import parity
 from feature_store.entities import Entity, EntityKey
 from feature_store.events import Event, EventType
-from feature_store.gaps import Cause, known_until, note_gap
+from feature_store.gaps import Cause, note_gap, read_gaps
 from feature_store.online import OnlineStore
 from feature_store.order import Order
 from feature_store.parity import Recorded, Told, Why, check
@@ -144,10 +144,26 @@ def test_history_that_was_loaded_as_states_is_said_to_be_missing(sqlite_engine: 
     assert check(sqlite_engine, [one]).differing == 1, "lost, as far as anybody knows"
     with sqlite_engine.begin() as connection:
         note_gap(connection, AT - MINUTE, Cause.LOADED)
-    assert known_until(sqlite_engine) == AT - MINUTE
+    assert read_gaps(sqlite_engine).before == AT - MINUTE
     report = check(sqlite_engine, [one])
     assert dict(report.not_comparable) == {Why.BEFORE_EVENTS: 1}
     assert (report.equal, report.differing) == (0, 0)
+
+
+def test_decisions_before_a_late_load_are_excused_and_later_ones_are_not(sqlite_engine: Engine) -> None:
+    store = OnlineStore(sqlite_engine)
+    told = history()
+    store.ingest(told[:-4])
+    before = decide(store, "fraud")
+    store.ingest(told[-4:])  # a file of history, an hour later
+    with sqlite_engine.begin() as connection:
+        note_gap(connection, AT + HOUR, Cause.LATE)
+    after = decide(store, "fraud", AT + 2 * HOUR, 2)
+    report = check(sqlite_engine, [before, after])
+    assert (report.equal, report.differing, dict(report.not_comparable)) == (1, 0, {Why.LOADED_LATER: 1})
+    with sqlite_engine.begin() as connection:
+        connection.execute(delete(events).where(events.c.event_id == "e-37"))
+    assert check(sqlite_engine, [after]).differing == 1
 
 
 @pytest.mark.parametrize(

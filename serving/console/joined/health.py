@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from feature_store.database import reading
-from feature_store.gaps import known_until
+from feature_store.gaps import read_gaps
 from feature_store.tables import events
 from feature_store.times import DAY, HOUR, Millis
 from governance.ledger.tables import decisions
@@ -97,6 +97,6 @@ class ServiceHealth:
             **found,
             "generation": generation(self._engine),
             "fact_at": max(newest, default=None),
-            "gap": known_until(self._engine),
+            "gap": read_gaps(self._engine).before,
             "parity": parity.newest(self._engine),
         }

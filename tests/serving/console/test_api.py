@@ -137,7 +137,7 @@ def test_role_by_route_as_the_matrix_says(world: Any, browser: Any, role: str) -
         assert (status == 403) == (Role(role) not in MATRIX[route.action or Action.CONSULT]), route
         assert status != 405, route
         walked += 1
-    assert walked == 7
+    assert walked == 8
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/console/login", "/console/decisions"])
