@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_ORIGIN = re.compile(rf"(?P<scheme>https?)://(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<host>{_LABEL}(?:\.{_LABEL})*))(?::(?P<port>[0-9]{{1,5}}))?/?")
+
 
 def _origin(url: str) -> str:
-    """Scheme, host and port of an address, and nothing else."""
-    parts = urlsplit(url.strip())
-    _ = parts.port  # raises ValueError where it is no number
-    rest = parts.path.strip("/") or parts.query or parts.fragment or parts.username
-    if parts.scheme not in {"http", "https"} or not parts.hostname or rest:
+    """Scheme, host and port of an address, made anew of these: it stands in pages, links and commands to copy."""
+    parts = _ORIGIN.fullmatch(url.strip().lower())
+    if parts is None:
         raise ValueError("must be a scheme, a host and at most a port, such as https://decisions.example.com")
-    return f"{parts.scheme}://{parts.netloc}".lower()
+    host = parts["host"] or f"[{IPv6Address(parts['v6'])}]"
+    if re.fullmatch(r"[0-9.]+", host):
+        host = str(IPv4Address(host))
+    if parts["port"] is None:
+        return f"{parts['scheme']}://{host}"
+    if not 1 <= int(parts["port"]) <= 65_535:
+        raise ValueError("has no port between 1 and 65535")
+    return f"{parts['scheme']}://{host}:{int(parts['port'])}"
 
 
 class Settings(BaseSettings):

@@ -44,7 +44,7 @@ def up(settings: Settings, *, empty: bool, say: Callable[[str], None]) -> None:
         HomeRefused: the home is in use, damaged or from a newer version.
     """
     home = open_home(settings.home_folder, demo=settings.demo)
-    with exclusive(home, f"http://{settings.host}:{settings.port}"):
+    with exclusive(home, settings.local_url):
         environment.clear_leftovers(home)
         require_free_port(settings.host, settings.port)
         environment.prepare(settings, home)
@@ -127,12 +127,12 @@ def _wait_for_filling(filling: subprocess.Popen[bytes], stopping: threading.Even
 
 
 def _wait_until_ready(settings: Settings, stopping: threading.Event) -> None:
-    url = f"http://{settings.host}:{settings.port}/readyz"
+    url = f"{settings.local_url}/readyz"
     limit = time.monotonic() + READY_LIMIT_S
     why = "no answer yet"
     while not stopping.wait(0.1):
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own address
                 if answer.status == 200:
                     return
         except urllib.error.HTTPError as error:

@@ -193,6 +193,7 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
         launch=launch,
         publish=publish if base.home.demo else None,
         base_url=settings.address,
+        bound_host=settings.host,
         event_skew=round(settings.event_skew_s * SECOND),
         probes=probes,
         replicas=settings.decision_replicas,

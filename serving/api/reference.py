@@ -41,8 +41,14 @@ class Reference:
 
 
 def open_to_all(wiring: Wiring) -> bool:
-    """Whether the service is reached by this machine only, so that its contract may be read without a key."""
-    host = urlsplit(wiring.base_url).hostname or ""
+    """Whether the service is reached by this machine only, so that its contract may be read without a key.
+
+    It must listen on loopback and call itself so: behind a proxy it listens on loopback too, and an address is only what somebody says.
+    """
+    return _is_loopback(wiring.bound_host) and _is_loopback(urlsplit(wiring.base_url).hostname or "")
+
+
+def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

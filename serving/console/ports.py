@@ -402,6 +402,7 @@ class Wiring:
 
     Attributes:
         base_url: how users reach the service, for examples; without a trailing slash.
+        bound_host: the address that the service listens on.
         max_upload_bytes: a larger file is refused with 413 while it arrives.
         now: the clock.
         secure_cookies: cookies over TLS alone, bound to this host; where the service is reached by https.
@@ -416,6 +417,7 @@ class Wiring:
     features: Features
     health: Health
     base_url: str = "http://127.0.0.1:8000"
+    bound_host: str = "127.0.0.1"
     max_upload_bytes: int = 512 * 1024 * 1024
     secure_cookies: bool = False
     intake: Intake | None = None

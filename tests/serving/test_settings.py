@@ -46,6 +46,8 @@ def test_settings_survive_the_way_to_a_replica(tmp_path: Path) -> None:
         ("https://Decisions.example.com/", "https://decisions.example.com"),
         ("http://10.0.0.7:8080", "http://10.0.0.7:8080"),
         ("https://[::1]:8443", "https://[::1]:8443"),
+        ("HTTPS://[0:0::1]:0443/", "https://[::1]:443"),
+        (" https://my_host-1.intern ", "https://my_host-1.intern"),
     ],
 )
 def test_a_public_address_is_what_links_say(given: str, kept: str) -> None:
@@ -54,8 +56,13 @@ def test_a_public_address_is_what_links_say(given: str, kept: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["decisions.example.com", "ftp://x", "https://", "https://x/below", "https://x?y", "https://a@x", "https://x:port"]
-)
+    "given",
+    [
+        "decisions.example.com", "ftp://x", "https://", "https://x/below", "https://x?y", "https://a@x", "https://x:port",
+        "https://:pw@x", "https://@x", "https://x y", "https://x\ty", "https://x'><b", "https://x\\y", "https://x:", "https://x:0", "https://x:65536",
+        "https://[::1", "https://[1::2::3]", "https://300.1.1.1", "https://-x", "https://x..y", "https://x$(id)", "https://x//", "https://x#",
+    ],
+)  # fmt: skip
 def test_a_public_address_that_is_none_is_refused(given: str) -> None:
     with pytest.raises(ValueError, match="public_url"):
         Settings(public_url=given)

@@ -12,10 +12,13 @@ from typing import Any
 
 import orjson
 
+from models.artifact import CARD_FILE, MANIFEST_FILE, MODEL_FILE
 from models.encoding import RowEncoder
 from models.features import FeatureCard
 
 _KEPT = 64
+_HEX = re.compile(r"[0-9a-f]{64}")
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, IndexError)
 _SPLIT = re.compile(r"^split_feature=(.*)$", re.MULTILINE)
 _GAIN = re.compile(r"^split_gain=(.*)$", re.MULTILINE)
 
@@ -50,47 +53,44 @@ class Cards:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._read = lru_cache(_KEPT)(self._from_disk)
+        self._read = lru_cache(_KEPT)(self._from_disk)  # what raises is not kept: an artifact may come back, from a backup
 
     def find(self, digest: str | None) -> Card | None:
         """The card of an artifact; ``None`` when it is not here any more, or is not what its digest says."""
         if digest is None:
             return None
-        card = self._read(digest)
-        if card is None:
-            self._read.cache_clear()  # it may come back, from a backup
-        return card
+        try:
+            return self._read(digest)
+        except _UNREADABLE:
+            return None
 
     def drivers(self, digest: str) -> tuple[Driver, ...]:
         """What the model's trees split on, by how much each split improved the fit; the largest first, none where it cannot be read."""
-        card, place = self.find(digest), self._place(digest)
-        if card is None or place is None:
-            return ()
         try:
-            text = (place / "model.txt").read_bytes()
-            listed = orjson.loads((place / "manifest.json").read_bytes())["files"]["model.txt"]["sha256"]
-            return _drivers(card, text.decode()) if hashlib.sha256(text).hexdigest() == listed else ()
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
+            return _drivers(self._read(digest), self._verified(digest, MODEL_FILE).decode())
+        except _UNREADABLE:
             return ()
 
-    def _place(self, digest: str) -> Path | None:
+    def _from_disk(self, digest: str) -> Card:
+        return _card(orjson.loads(self._verified(digest, CARD_FILE)))
+
+    def _verified(self, digest: str, name: str) -> bytes:
+        """A file of an artifact, held against the manifest, and the manifest against the digest; each time anew.
+
+        Raises:
+            OSError: it is not here.
+            ValueError: it is not what the digest says.
+        """
         algorithm, _, value = digest.partition(":")
-        if algorithm != "sha256" or len(value) != 64 or not value.isalnum():
-            return None
-        return self._folder / "sha256" / value
-
-    def _from_disk(self, digest: str) -> Card | None:
-        if (place := self._place(digest)) is None:
-            return None
-        value = place.name
-        try:
-            manifest, card = (place / "manifest.json").read_bytes(), (place / "card.json").read_bytes()
-            listed = orjson.loads(manifest)["files"]["card.json"]["sha256"]
-            if hashlib.sha256(manifest).hexdigest() != value or hashlib.sha256(card).hexdigest() != listed:
-                return None
-            return _card(orjson.loads(card))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        if algorithm != "sha256" or not _HEX.fullmatch(value):
+            raise ValueError("no digest of an artifact")
+        place = self._folder / "sha256" / value
+        manifest, data = (place / MANIFEST_FILE).read_bytes(), (place / name).read_bytes()
+        if hashlib.sha256(manifest).hexdigest() != value:
+            raise ValueError("the manifest is another one")
+        if hashlib.sha256(data).hexdigest() != orjson.loads(manifest)["files"][name]["sha256"]:
+            raise ValueError(f"{name} is another one")
+        return data
 
 
 def _drivers(card: Card, text: str) -> tuple[Driver, ...]:

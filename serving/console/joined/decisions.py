@@ -49,7 +49,8 @@ class RecordedDecisions:
             page = self._reader.search(asked, cursor, limit)
         except CursorInvalid as error:
             raise CursorRefused(str(error)) from error
-        return DecisionSlice(tuple(self._told(line) for line in page.lines), page.next_cursor)
+        columns = {digest: self._columns(digest) for digest in {line.model_digest for line in page.lines if line.type not in SPECS}}
+        return DecisionSlice(tuple(_line(line, columns.get(line.model_digest)) for line in page.lines), page.next_cursor)
 
     def get(self, record_id: str) -> DecisionFacts | None:
         """One decision with everything."""
@@ -69,9 +70,10 @@ class RecordedDecisions:
         texts = self._reason_texts.get(code)
         return capital(texts.get(language, texts["en"])) if texts else code.replace("_", " ").capitalize()
 
-    def _told(self, line: StoredLine) -> DecisionLine:
-        card = self._cards.find(line.model_digest) if line.type not in SPECS else None
-        return _line(line, {one.reason_code: one.group for one in card.features.values()} if card and card.encoder else {})
+    def _columns(self, digest: str | None) -> Mapping[str, str]:
+        """The columns behind the reason codes of a user's own model."""
+        card = self._cards.find(digest)
+        return {one.reason_code: one.group for one in card.features.values()} if card and card.encoder else {}
 
     def _facts(self, stored: StoredDecision) -> DecisionFacts:
         try:

@@ -38,6 +38,7 @@ def join(
     launch: Callable[[str], None],
     publish: Publish | None,
     base_url: str,
+    bound_host: str = "127.0.0.1",
     limits: datasets.Limits | None = None,
     event_skew: Millis = FUTURE_SKEW,
     probes: Probes | None = None,
@@ -47,7 +48,7 @@ def join(
     """Join the console's ports to one home.
 
     ``keys``, ``models`` and ``datasets_folder`` are folders of the home; ``launch`` starts a queued training outside this process;
-    ``publish`` puts a version in service and is ``None`` where no one person alone may; ``base_url`` is how users reach the service;
+    ``publish`` puts a version in service and is ``None`` where no one person alone may; ``base_url`` is how users reach the service, which listens on ``bound_host``;
     ``event_skew`` is how far an event's time may lie ahead of our clock; ``probes`` ask database and replicas, of which there should be
     ``replicas``; ``parity_every_s`` is how often the parity check is made.
     """
@@ -65,6 +66,7 @@ def join(
         features=features,
         health=ServiceHealth(probes, features, replicas=replicas, parity_every_s=parity_every_s, now=times.now),
         base_url=base_url.rstrip("/"),
+        bound_host=bound_host,
         max_upload_bytes=limits.bytes,
         secure_cookies=base_url.startswith("https:"),
         intake=StoredIntake(engine, event_skew),

@@ -20,6 +20,7 @@ from serving.console.joined.cards import Cards
 from serving.console.joined.decisions import RecordedDecisions
 from serving.console.joined.wire import join
 from serving.console.logins import create_login_token
+from serving.console.ports import DecisionFilters
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +122,59 @@ def test_a_swapped_card_is_not_believed(artifacts: Mapping[str, ModelArtifact], 
     (copy / "card.json").write_text((copy / "card.json").read_text().replace("0.5", "0.6"))
     assert Cards(tmp_path).find(digest) is None
     assert Cards(tmp_path).find("sha256:../../etc") is None
+    assert Cards(tmp_path).find("sha256:" + "é" * 64) is None
     assert Cards(tmp_path).find(None) is None
+
+
+def test_a_swapped_model_is_not_believed_though_the_manifest_agrees(
+    artifacts: Mapping[str, ModelArtifact], models_folder: Path, tmp_path: Path
+) -> None:
+    import hashlib
+    import json
+    import shutil
+
+    digest = artifacts["parcel-late"].digest
+    copy = tmp_path / "sha256" / digest[7:]
+    shutil.copytree(models_folder / "sha256" / digest[7:], copy)
+    cards = Cards(tmp_path)
+    assert cards.drivers(digest)
+    swapped = (copy / "model.txt").read_bytes() + b"\n"
+    (copy / "model.txt").write_bytes(swapped)
+    manifest = json.loads((copy / "manifest.json").read_bytes())
+    manifest["files"]["model.txt"]["sha256"] = hashlib.sha256(swapped).hexdigest()
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    assert cards.find(digest) is not None, "read before"
+    assert cards.drivers(digest) == ()
+
+
+def test_an_artifact_that_is_gone_costs_the_others_nothing(
+    service: Any, artifacts: Mapping[str, ModelArtifact], models_folder: Path, tmp_path: Path, body: Callable[..., Any], monkeypatch: Any
+) -> None:
+    import shutil
+
+    for key in "abc":
+        decide(service, body, "parcel-late", key)
+    digest, other = artifacts["parcel-late"].digest, artifacts["fraud"].digest
+    shutil.copytree(models_folder / "sha256" / other[7:], tmp_path / "sha256" / other[7:])
+    cards = Cards(tmp_path)
+    kept = cards.find(other)
+    asked: list[str] = []
+    monkeypatch.setattr(cards, "_verified", _counted(cards._verified, asked))
+    page = RecordedDecisions(service.reader, cards).search(DecisionFilters(), None, 50)
+    assert [line.columns for line in page.lines] == [{}, {}, {}]
+    assert asked == [digest], "once for a page"
+    assert cards.find(other) is kept
+    assert asked == [digest]
+    shutil.copytree(models_folder / "sha256" / digest[7:], tmp_path / "sha256" / digest[7:])
+    assert cards.find(digest) is not None, "it came back"
+
+
+def _counted(read: Callable[..., bytes], asked: list[str]) -> Callable[..., bytes]:
+    def count(digest: str, name: str) -> bytes:
+        asked.append(digest)
+        return read(digest, name)
+
+    return count
 
 
 def test_keys_and_links_open_real_sessions(engine: Engine) -> None:

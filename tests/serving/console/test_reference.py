@@ -169,6 +169,13 @@ def test_beyond_this_machine_a_key_or_a_session_is_needed(world: Any, make_brows
     assert 'class="operation"' in far.login("trainer").get("/console/docs").text
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", ""])
+def test_an_address_alone_opens_nothing(world: Any, make_browser: Any, host: str) -> None:
+    far = make_browser(world, base_url="http://localhost:8000", bound_host=host)
+    assert far.get("/openapi.json").status_code == 401
+    assert far.get("/console/docs").headers["location"].startswith("/console/login")
+
+
 @pytest.mark.parametrize("url", ["http://localhost:8000", "http://[::1]:8000", "http://127.0.0.1"])
 def test_on_this_machine_no_key_is_needed(world: Any, make_browser: Any, url: str) -> None:
     near = make_browser(world, base_url=url)
