@@ -192,25 +192,26 @@ class Asked:
 
     def _mend_gone(self, name: str, keep: int) -> None:
         """Where items became known in another order than they happened, and too many to be held: find out one by one when each went."""
-        self._run("CREATE OR REPLACE TABLE mended (kid BIGINT, rn BIGINT, gone BIGINT)")
         late = f"SELECT kid FROM all_{name} WHERE n > {keep} GROUP BY kid HAVING bool_or(late)"
-        for part in range(_PASSES):
+        self._run(f"CREATE OR REPLACE TABLE mended AS SELECT kid, rn, gone FROM all_{name} LIMIT 0")
+        self._run(f"CREATE OR REPLACE TABLE unordered AS SELECT kid, rn, known FROM all_{name} SEMI JOIN ({late}) USING (kid)")
+        (size,) = self._connection.execute("SELECT count(*) FROM unordered").fetchone() or (0,)
+        passes = size // _PASS + 1
+        for one in range(passes if size else 0):
             rows = self._connection.execute(
-                f"SELECT kid, rn, known FROM all_{name} WHERE kid % {_PASSES} = {part} AND kid IN ({late}) ORDER BY kid, rn DESC"
+                f"SELECT kid, rn, known FROM unordered WHERE kid % {passes} = {one} ORDER BY kid, rn DESC"
             ).fetchnumpy()
-            if len(rows["kid"]):
-                gone = np.fromiter(_gone(rows["kid"].tolist(), rows["known"].tolist(), keep), dtype=np.int64, count=len(rows["kid"]))
-                append(
-                    self._connection,
-                    "INSERT INTO mended SELECT kid, rn, gone FROM rows",
-                    {"kid": rows["kid"], "rn": rows["rn"], "gone": gone},
-                )
-        self._run(f"UPDATE all_{name} AS i SET gone = m.gone FROM mended m WHERE i.kid = m.kid AND i.rn = m.rn")
+            gone = np.fromiter(_gone(rows["kid"].tolist(), rows["known"].tolist(), keep), dtype=np.int64, count=len(rows["kid"]))
+            told = {"kid": rows["kid"], "rn": rows["rn"], "gone": gone}
+            append(self._connection, "INSERT INTO mended SELECT kid, rn, gone FROM rows", told)
+        if size:
+            self._run(f"UPDATE all_{name} AS i SET gone = m.gone FROM mended m WHERE i.kid = m.kid AND i.rn = m.rn")
         self._run("DROP TABLE mended")
+        self._run("DROP TABLE unordered")
 
 
-_PASSES: Final = 8
-"""In how many parts hot histories go through Python."""
+_PASS: Final = 2_000_000
+"""Items that go through Python at a time."""
 
 
 def _gone(kids: list[int], known: list[int], keep: int) -> Iterator[int]:
