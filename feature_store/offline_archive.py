@@ -13,7 +13,8 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -162,6 +163,65 @@ class Archive:
         """
         return self.add(stored_events(engine, known_from))
 
+    def revise(self, names: Collection[str], stays: Callable[[Event], Event | None]) -> int:
+        """Rewrite the segments in which events do not stay as they are; afterwards the files that held them are gone.
+
+        Args:
+            names: texts of which each such event holds one at least.
+            stays: what stays of an event: itself, another one of the same id, or nothing.
+
+        Returns:
+            events that did not stay as they were.
+
+        Raises:
+            ArchiveRefused: as for :attr:`segments`.
+        """
+        revised = 0
+        with self._writing() as segments:
+            for at, segment in enumerate(segments):
+                with connect(self.folder, memory=self._memory, threads=self._threads) as connection:
+                    told = [(event, stays(event)) for event in _holding(connection, self._path(segment.name) / "events.parquet", names)]
+                    changes = [(event, kept) for event, kept in told if kept is not event]
+                    if not changes:
+                        continue
+                    segments[at] = self._rewritten(connection, segment, changes)
+                self._publish(segments)
+                shutil.rmtree(self._path(segment.name))
+                revised += len(changes)
+        return revised
+
+    def holding(self, names: Collection[str]) -> Iterator[Event]:
+        """The events in which one of these texts stands as a value."""
+        for path in self.event_files():
+            with connect(self.folder, memory=self._memory, threads=self._threads) as connection:
+                yield from _holding(connection, path, names)
+
+    def _rewritten(self, connection: duckdb.DuckDBPyConnection, segment: Segment, changes: Sequence[tuple[Event, Event | None]]) -> Segment:
+        """The segment with some of its events changed or left out, in a folder of its own."""
+        source, name = self._path(segment.name), f"{segment.name[:6]}-{uuid.uuid4().hex[:8]}"
+        for prefix, told in (("gone", [event for event, _ in changes]), ("made", [kept for _, kept in changes if kept is not None])):
+            _stage(connection, told)
+            for table in ("events", "entries"):
+                connection.execute(f"ALTER TABLE staged_{table} RENAME TO {prefix}_{table}")
+        target = self._path(name)
+        target.mkdir()
+        counts = []
+        for table, order in (
+            ("events", "known_at, event_time, event_id"),
+            ("entries", "entity, history, key, happened, known, ref, value"),
+        ):
+            old = f"SELECT * FROM read_parquet({quoted(source / f'{table}.parquet')})"
+            left = f"({old} EXCEPT ALL SELECT * EXCLUDE seq FROM gone_{table}) UNION ALL SELECT * EXCLUDE seq FROM made_{table}"
+            copied = connection.execute(
+                f"COPY (SELECT * FROM ({left}) ORDER BY {order}) TO {quoted(target / f'{table}.parquet')} {_PARQUET}"
+            )
+            row = copied.fetchone()
+            counts.append(row[0] if row else 0)
+            _sync(target / f"{table}.parquet")
+        _sync(target)
+        _sync(target.parent)
+        return Segment(name, counts[0], counts[1], segment.known_until)
+
     def _path(self, name: str) -> Path:
         return self.folder / "segments" / name
 
@@ -230,6 +290,15 @@ def stored_events(engine: Engine, known_from: Millis | None = None) -> Iterator[
         if len(page) < _FLUSH:
             return
         at = page[-1].known_at, page[-1].event_id
+
+
+def _holding(connection: duckdb.DuckDBPyConnection, path: Path, names: Collection[str]) -> Iterator[Event]:
+    """The events of a file in which one of these texts stands as a value."""
+    needles = [orjson.dumps(name).decode() for name in names]
+    query = f"SELECT * FROM read_parquet({quoted(path)}) WHERE list_bool_or([contains(decode(data), needle) FOR needle IN ?])"
+    for event_id, kind, event_time, known_at, valid_from, raw in connection.execute(query, [needles]).fetchall() if needles else ():
+        data = {name: tuple(value) if isinstance(value, list) else value for name, value in orjson.loads(raw).items()}
+        yield Event(event_id, EventType(kind), event_time, known_at, data, valid_from)
 
 
 def _parsed(lines: Iterable[bytes | str], received_at: Millis | None) -> Iterator[Event]:

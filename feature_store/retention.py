@@ -118,7 +118,7 @@ def erase(engine: Engine, subject: EntityKey, *, order_ids: Collection[str] = ()
         if subject.entity is Entity.CUSTOMER:
             theirs = (event for event in _telling(connection, {subject.key}) if event.data.get(FIELDS[subject.entity]) == subject.key)
             orders.update(order for event in theirs for order in _order(event))
-        judge = _without(subject, frozenset(orders))
+        judge = without(subject, frozenset(orders))
         found = _Plan(keys={subject})
         for event in _telling(connection, {subject.key, *orders}):
             found.judge(event, judge(event))
@@ -176,8 +176,8 @@ def _sum(one: Forgotten, other: Forgotten) -> Forgotten:
     return Forgotten(*counts)
 
 
-def _without(subject: EntityKey, orders: frozenset[str]) -> Judge:
-    """What stays of an event when a subject is forgotten."""
+def without(subject: EntityKey, orders: frozenset[str]) -> Judge:
+    """What stays of an event when a subject is forgotten, with these orders of it."""
     name = FIELDS[subject.entity]
 
     def judge(event: Event) -> Event | None:

@@ -113,7 +113,7 @@ def _features_rebuild(parsed: argparse.Namespace, settings: Settings) -> int:
 def _features_erase(parsed: argparse.Namespace, settings: Settings) -> int:
     from serving.features_command import erase
 
-    return erase(settings, parsed.subject, _say)
+    return erase(settings, parsed.subject, parsed.archive, _say)
 
 
 def _features_expire(_parsed: argparse.Namespace, settings: Settings) -> int:
@@ -202,6 +202,9 @@ def _add_features(commands: Any, common: argparse.ArgumentParser) -> None:
     text = "forget one customer, device, address, payment means or IP in the feature store"
     forget = features.add_parser("erase", parents=[common], help=text, description=text)
     forget.add_argument("--subject", required=True, metavar="KIND:ID", help="such as customer:C-9")
+    forget.add_argument(
+        "--archive", type=Path, action="append", default=[], metavar="DIR", help="an archive of events to forget it in, too"
+    )
     forget.set_defaults(run=_features_erase)
     text = "forget what was told about persons longer ago than ORDINANCE_RETENTION_DAYS allows"
     features.add_parser("expire", parents=[common], help=text, description=text).set_defaults(run=_features_expire)

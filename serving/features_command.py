@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -41,16 +42,24 @@ def rebuild(settings: Settings, say: Say, *, dry_run: bool, accept_gap: bool) ->
         base.engine.dispose()
 
 
-def erase(settings: Settings, subject: str, say: Say) -> int:
-    """Forget one customer, device, address, payment means or IP in the feature store; returns the exit code."""
+def erase(settings: Settings, subject: str, archives: Sequence[Path], say: Say) -> int:
+    """Forget one customer, device, address, payment means or IP in the feature store and in archives; returns the exit code."""
     kind, _, name = subject.partition(":")
     known = {entity.value: entity for entity in retention.FIELDS}
     if kind.lower() not in known or not name:
         raise FeaturesRefused(f"{subject!r} is not KIND:ID with one of the kinds {', '.join(known)}.")
+    whom = EntityKey(known[kind.lower()], name)
+    if missing := [folder for folder in archives if not folder.is_dir()]:
+        raise FeaturesRefused(f"There is no archive in {missing[0]}.")
     base = wire_base(settings)
     try:
         migrate(base.engine)
-        return _tell_forgotten(retention.erase(base.engine, EntityKey(known[kind.lower()], name)), say)
+        if archives:
+            from feature_store.offline_archive import Archive
+            from feature_store.offline_erasure import erase_in_archive
+        for folder in archives:
+            say(f"{folder}: {erase_in_archive(Archive(folder), whom):,} events deleted or changed")
+        return _tell_forgotten(retention.erase(base.engine, whom), say)
     finally:
         base.engine.dispose()
 

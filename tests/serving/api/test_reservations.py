@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import Engine, insert
-from starlette.testclient import TestClient
 
 from feature_store.reservations import Piece, Reservation, ReservationStore
 from feature_store.tables import reservations
@@ -39,12 +40,21 @@ def client(sqlite_engine: Engine, tmp_path: Any) -> Any:
         folder.mkdir()
     wiring = join(sqlite_engine, **folders, launch=lambda _id: None, publish=None, base_url="http://127.0.0.1:8000")
     assert isinstance(wiring.reservations, ReservationStore)
-    return TestClient(create_console(wiring)), wiring
+    return wiring
 
 
 def post(client: Any, keys: Mapping[str, str], what: str, who: str = "oms", name: str = ID) -> Any:
     headers = {"authorization": f"Bearer {keys[who]}"} if who else {}
-    return client[0].post(f"/v1/reservations/{name}/{what}", headers=headers)
+    return call(client, "POST", f"/v1/reservations/{name}/{what}", headers)
+
+
+def call(wiring: Any, method: str, path: str, headers: Mapping[str, str]) -> httpx.Response:
+    async def once() -> httpx.Response:
+        transport = httpx.ASGITransport(app=create_console(wiring))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+            return await client.request(method, path, headers=dict(headers))
+
+    return asyncio.run(once())
 
 
 def test_settling_twice_is_settling_once(client: Any, keys: Mapping[str, str]) -> None:
@@ -73,6 +83,5 @@ def test_others_may_not(client: Any, keys: Mapping[str, str], who: str, status: 
 
 def test_what_does_not_exist(client: Any, keys: Mapping[str, str]) -> None:
     assert post(client, keys, "settle", name="nothing").status_code == 404
-    without = TestClient(create_console(replace(client[1], reservations=None)))
-    assert post((without,), keys, "settle").status_code == 404
-    assert client[0].get(f"/v1/reservations/{ID}/settle").status_code == 405
+    assert post(replace(client, reservations=None), keys, "settle").status_code == 404
+    assert call(client, "GET", f"/v1/reservations/{ID}/settle", {}).status_code == 405
