@@ -6,6 +6,7 @@ The bare read fetches the same rows by key with the same driver and decodes noth
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
 import tempfile
@@ -15,6 +16,9 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from benchmarks import sixty
+from benchmarks.postgres import throwaway
+from benchmarks.sixty import bare_by_sqlalchemy
 from feature_store.database import make_engine
 from feature_store.entities import EntityKey
 from feature_store.events import Event
@@ -42,15 +46,6 @@ def in_turn(ways: dict[str, Work], orders: Sequence[Order], count: int = 1000) -
     return {
         name: {"p50_us": round(sorted(one)[count // 2]), "p99_us": round(sorted(one)[count * 99 // 100])} for name, one in spent.items()
     }
-
-
-def bare_read(engine: Engine, keys: Sequence[EntityKey]) -> object:
-    mark = "%s" if engine.dialect.name == "postgresql" else "?"
-    where = " OR ".join([f"(entity = {mark} AND key = {mark})"] * len(keys))
-    with engine.connect() as connection:
-        return connection.exec_driver_sql(
-            f"SELECT state FROM entity_states WHERE {where}", tuple(part for key in keys for part in (key.entity.value, key.key))
-        ).all()
 
 
 def full_network(order: Order) -> Network:
@@ -86,7 +81,7 @@ def measure(engine: Engine, orders: int) -> dict[str, object]:
     ways: dict[str, Work] = {"split-order: decode + network + 24 lanes": lanes}
     ways["split-order: 40 lanes of the request"] = lambda order: lane_snapshots(order, full_network(order), {}, order.placed_at)
     for decision_type in SERVICES:
-        ways[f"{decision_type}: bare read"] = lambda order, kind=decision_type: bare_read(engine, entity_keys(order, kind))
+        ways[f"{decision_type}: bare read"] = lambda order, kind=decision_type: bare_by_sqlalchemy(engine, entity_keys(order, kind))
         ways[f"{decision_type}: read + decode"] = lambda order, kind=decision_type: store.read(entity_keys(order, kind))
         if decision_type != "split-order":
             ways[f"{decision_type}: decode + features"] = lambda order, kind=decision_type: build_snapshot(
@@ -104,11 +99,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--database", help="URL of an empty PostgreSQL database; default a fresh SQLite file")
     parser.add_argument("--orders", type=int, default=4000)
+    parser.add_argument("--postgresql", action="store_true", help="on a throwaway PostgreSQL")
+    parser.add_argument("--sixty", action="store_true", help="only sixty features beside a bare read of their six rows")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        engine = make_engine(arguments.database or f"sqlite:///{Path(folder) / 'features.db'}")
+    with contextlib.ExitStack() as open_here:
+        folder = open_here.enter_context(tempfile.TemporaryDirectory())
+        url = f"sqlite:///{Path(folder) / 'features.db'}"
+        if arguments.postgresql:
+            url = open_here.enter_context(throwaway({})).url("postgres")
+        engine = make_engine(arguments.database or url)
         metadata.create_all(engine)
-        print(json.dumps(measure(engine, arguments.orders), indent=2))
+        found = {} if arguments.sixty else measure(engine, arguments.orders)
+        found["sixty_features"] = sixty.measure(engine, simulate(arguments.orders, seed=3).stream())
+        print(json.dumps(found, indent=2))
         engine.dispose()
 
 

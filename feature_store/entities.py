@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 class Entity(StrEnum):
     """What a feature can be about."""
 
+    __hash__ = str.__hash__  # keys are looked up dozens of times for each decision, and Enum's own hash is a function in Python
+
     CUSTOMER = "customer"
     DEVICE = "device"
     ADDRESS = "address"

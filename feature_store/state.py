@@ -291,13 +291,11 @@ class EntityState:
 
     def series(self, name: str) -> Series | None:
         """The series of that name, ``None`` when nothing ever entered it."""
-        found = self._series.get(name)
-        if found is None and self._packed:
-            section = self._packed.get(name)
-            if section is None:  # nothing of that name, or another thread has just decoded it
-                return self._series.get(name)
-            found = self._series[name] = Series.unpack(self._body, section[0], section[1])
-            self._packed.pop(name, None)
+        section = self._packed.get(name)
+        if section is None:  # nothing of that name, or decoded before
+            return self._series.get(name)
+        found = self._series[name] = Series(self._body, section[0], section[1])
+        self._packed.pop(name, None)
         return found
 
     def tally(self, name: str) -> Tally | None:
@@ -405,9 +403,10 @@ class EntityState:
                 raise StateCorrupt(f"a state of format {version} cannot be read, only {FORMAT}")
             state = cls()
             start = _HEAD.size + length
-            state.known_at, sections, state._facts = orjson.loads(memoryview(raw)[_HEAD.size : start])
+            state.known_at, sections, state._facts = orjson.loads(raw[_HEAD.size : start])
+            packed = state._packed
             for name, items, newest in sections:
-                state._packed[name] = (start, items, newest)
+                packed[name] = (start, items, newest)
                 start += items * (_SERIES_ITEM if newest is None else _TALLY_ITEM)
         except (struct.error, ValueError, TypeError) as error:
             raise StateCorrupt(f"the bytes of a state cannot be read: {error}") from error

@@ -19,6 +19,7 @@ from feature_store.views.aggregations import EMPTY, Reduce, evaluator, nothing_p
 from feature_store.views.definition import Aggregate, Combine, FeatureService, How, Known, Part, Row, settle
 from feature_store.views.situation import ONE_AT_MOST, Situation
 
+_FOR_EVER: Millis = 2**62
 _STORE, _DEFAULT = Origin.STORE, Origin.DEFAULT
 
 
@@ -40,7 +41,7 @@ class _Window(NamedTuple):
         asks: those of which that depends on the order.
     """
 
-    within: Millis | None
+    within: Millis
     counts: tuple[int, ...]
     readers: tuple[_Reader, ...]
     empty: tuple[tuple[int, Row], ...]
@@ -161,7 +162,13 @@ def _window(within: Millis | None, parts: list[tuple[int, Aggregate]]) -> _Windo
         _Reader(slot, None if part.how is How.SHARE else part.last, reduction(part)) for slot, part in parts if slot not in counts
     )
     empty = tuple((slot, (EMPTY[part.how], None, _STORE)) for slot, part in parts if part.how in EMPTY and part.how is not How.UNSEEN)
-    return _Window(within, counts, readers, empty, tuple((slot, part) for slot, part in parts if part.how is How.UNSEEN))
+    return _Window(
+        _FOR_EVER if within is None else within,
+        counts,
+        readers,
+        empty,
+        tuple((slot, part) for slot, part in parts if part.how is How.UNSEEN),
+    )
 
 
 def _look(look: _Look, series: Series, state: EntityState, situation: Situation, rows: list[Row]) -> None:
@@ -170,28 +177,28 @@ def _look(look: _Look, series: Series, state: EntityState, situation: Situation,
     high = len(when) if when[-1] <= until else bisect_right(when, until)
     if not high:
         return
-    at, first = when[high - 1], when[0]
-    for window in look.windows:
-        within, counts, readers, _, _ = window
-        low = 0 if within is None or first > until - within else bisect_right(when, until - within, 0, high)
-        if low == high:
-            _nothing(window, situation, rows)
-            continue
-        if counts:
-            row = (float(high - low), at, _STORE)
-            for slot in counts:
+    at = when[high - 1]
+    oldest_age, newest_age = until - when[0], until - at
+    for within, counts, readers, empty, asks in look.windows:
+        if oldest_age < within:
+            low = 0
+        elif newest_age < within:
+            low = bisect_right(when, until - within, 0, high)
+        else:
+            for slot, row in empty:
                 rows[slot] = row
+            for slot, part in asks:
+                _ask(slot, part, situation, rows)
+            continue
+        for slot in counts:
+            rows[slot] = (float(high - low), at, _STORE)
         for slot, last, reduce in readers:
             known = reduce(series, low if last is None or high - low <= last else high - last, high, state, situation)
             if known is not None:
-                rows[slot] = (*known, _STORE)
+                rows[slot] = (known[0], known[1], _STORE)
 
 
-def _nothing(window: _Window, situation: Situation, rows: list[Row]) -> None:
-    """Answer all that is asked of a window without items, of a history that has some."""
-    for slot, row in window.empty:
-        rows[slot] = row
-    for slot, part in window.asks:
-        value = nothing_picked(part, situation)
-        if value is not None:
-            rows[slot] = (value, None, _STORE)
+def _ask(slot: int, part: Aggregate, situation: Situation, rows: list[Row]) -> None:
+    value = nothing_picked(part, situation)
+    if value is not None:
+        rows[slot] = (value, None, _STORE)

@@ -18,6 +18,8 @@ T = TypeVar("T")
 class Own(StrEnum):
     """An identifier of the order (or lane) in question."""
 
+    __hash__ = str.__hash__
+
     CUSTOMER = "customer"
     DEVICE = "device"
     ADDRESS = "address"
