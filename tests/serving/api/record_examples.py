@@ -117,6 +117,7 @@ def decide(recorder: Recorder) -> None:
     (contract.EXAMPLES / "metrics.txt").write_text("".join(system._lines(probes)))
     keep("search", recorder.ask("GET", "/v1/decisions?limit=2", Role.AUDITOR))
     keep("timeline", recorder.ask("GET", "/v1/orders/SO-1001/timeline", Role.AUDITOR))
+    keep("features", recorder.ask("GET", "/v1/features?q=customer_return", Role.AUDITOR), whole=True)
     keep("models", recorder.ask("GET", "/v1/models", Role.AUDITOR))
     keep("model", recorder.ask("GET", f"/v1/models/{CUSTOM_TYPE}/versions/1", Role.AUDITOR))
 

@@ -16,6 +16,8 @@ from sqlalchemy import Engine
 
 from feature_store.database import make_engine
 from serving.api import system
+from serving.parity import _keep
+from tests.serving.console.watched import ODD, checked
 
 LOADED = {"generation": 3, "models": {"fraud": {"name": "fraud", "version": 2, "digest": "sha256:x"}}, "problems": {}}
 
@@ -90,6 +92,18 @@ def test_figures_say_what_is_there_and_what_is_gone(sqlite_engine: Engine, repli
     assert 'ordinance_model_version{type="fraud",name="fraud"} 2\n' in text
     assert "ordinance_records_not_integrated 0\n" in text
     assert 'ordinance_ready{part="decisions"} 0\n' in get(sqlite_engine, 1, "/metrics").text
+
+
+def test_figures_tell_the_newest_parity_check(sqlite_engine: Engine, replica: Any) -> None:
+    assert "ordinance_parity" not in get(sqlite_engine, replica.server_port, "/metrics").text
+    _keep(sqlite_engine, checked(ODD))
+    text = get(sqlite_engine, replica.server_port, "/metrics").text
+    assert 'ordinance_parity_decisions{result="equal"} 36\n' in text
+    assert 'ordinance_parity_decisions{result="differing"} 2\n' in text
+    assert 'ordinance_parity_decisions{result="at_once"} 2\n' in text
+    name = ODD.features[0].name
+    assert f'ordinance_parity_differing_values{{type="fraud",feature="{name}"}} 2\n' in text
+    assert f"ordinance_parity_checked_timestamp_seconds {checked().started_at / 1000}\n" in text
 
 
 def test_alive_needs_nothing(sqlite_engine: Engine) -> None:
