@@ -104,6 +104,25 @@ def test_json_lines_are_taken_in_and_a_wrong_one_is_named(tmp_path: Path) -> Non
     assert len(rows(archive)) == 6, "the segment before the wrong line is there"
 
 
+def test_nothing_of_a_forgotten_customer_stays_in_any_file(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, segment=10)
+    others = [placed(number) for number in range(40) if number % 7 != 3]
+    late = Event("E-late", EventType.RETURNED, START, START + DAY, {"order_id": "O-3", "customer_id": "C-3"})
+    archive.add([placed(number) for number in range(40)])
+    archive.add([placed(49)])  # of another customer: this segment stays as it is
+    archive.add([late])
+    before = {segment.name for segment in archive.segments}
+    assert archive.rewrite(lambda event: None if event.data["customer_id"] == "C-3" else event, ["C-3"]) == 5
+    assert archive.rewrite(lambda event: None if event.data["customer_id"] == "C-3" else event, ["C-3"]) == 0
+    assert len({segment.name for segment in archive.segments} & before) == 1
+    assert rows(archive) == [(event.event_id,) for event in [*others, placed(49)]]
+    found = sorted(rows(archive, "entity, history, key, item, happened, known, ref, value, facts", "entries"), key=str)
+    assert found == expected_entries([*others, placed(49)])
+    assert {path.parent.name for path in tmp_path.rglob("*.parquet")} == {segment.name for segment in archive.segments}
+    assert archive.add([placed(3)]) == Added(1, 0)
+    assert archive.add([placed(3), late]) == Added(1, 1)
+
+
 def test_what_no_manifest_names_does_not_count_and_is_swept_away(tmp_path: Path) -> None:
     archive = Archive(tmp_path)
     archive.add(told(5))
@@ -137,7 +156,7 @@ _FILLING = """
     from feature_store.offline_archive import Archive
 
     def told():
-        for n in range(400):
+        for n in range(200):
             print(n, flush=True)
             yield Event(f"E-{n:04}", EventType.RETURNED, n, n, {"order_id": f"O-{n}", "customer_id": "C-1"})
 
@@ -145,6 +164,7 @@ _FILLING = """
 """
 
 
+@pytest.mark.slow
 def test_a_writer_killed_in_the_middle_loses_and_doubles_nothing(tmp_path: Path) -> None:
     after = 110
     filling = subprocess.Popen(
@@ -163,9 +183,9 @@ def test_a_writer_killed_in_the_middle_loses_and_doubles_nothing(tmp_path: Path)
     assert kept >= after // 25 * 25 - 25
 
     def again() -> Iterator[Event]:
-        return (Event(f"E-{n:04}", EventType.RETURNED, n, n, {"order_id": f"O-{n}", "customer_id": "C-1"}) for n in range(400))
+        return (Event(f"E-{n:04}", EventType.RETURNED, n, n, {"order_id": f"O-{n}", "customer_id": "C-1"}) for n in range(200))
 
-    assert archive.add(again()) == Added(400 - kept, kept)
-    assert rows(archive) == [(f"E-{n:04}",) for n in range(400)]
-    assert len(rows(archive, "key", "entries")) == 400
+    assert archive.add(again()) == Added(200 - kept, kept)
+    assert rows(archive) == [(f"E-{n:04}",) for n in range(200)]
+    assert len(rows(archive, "key", "entries")) == 200
     assert {row[0] for row in rows(archive, "entity", "entries")} == {Entity.CUSTOMER.value}
