@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import uvicorn
 
 from serving.console.app import create_console
+from tests.serving.console.watched import ODD, WELL, checked
 
 pytestmark = [pytest.mark.slow, pytest.mark.chromium]
 
@@ -121,7 +123,7 @@ def test_text_stands_out_from_its_ground(chromium: Any, served: Served, scheme: 
     visitor.close()
 
 
-@pytest.mark.parametrize("path", ["/console/decisions", HELD, "/console/orders/SO-1001"])
+@pytest.mark.parametrize("path", ["/console/decisions", HELD, "/console/orders/SO-1001", "/console/features?type=fraud", "/console/health"])
 def test_a_phone_shows_everything_without_scrolling_sideways(chromium: Any, served: Served, path: str) -> None:
     visitor = Visitor(chromium, served, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True).login("auditor")
     assert visitor.go(path).evaluate("document.documentElement.scrollWidth") <= 390
@@ -219,6 +221,61 @@ def test_a_printed_decision_has_no_controls(chromium: Any, served: Served) -> No
     assert not page.locator(".actions").is_visible()
     assert page.locator(".waterfall").is_visible()
     assert len(page.pdf()) > 10_000
+    visitor.close()
+
+
+def test_a_business_user_finds_out_what_a_number_means(chromium: Any, served: Served) -> None:
+    visitor = Visitor(chromium, served).login("trainer")
+    page = visitor.page
+    page.get_by_role("link", name="Features").click()
+    page.get_by_label("Decision type").select_option("acceptance")
+    page.get_by_label("Words in name or meaning").fill("return rate last 3")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**type=acceptance**")
+    assert page.locator(".catalogue > li").count() == 1
+    row = page.locator("#acceptance-customer_return_share_3")
+    assert row.get_by_role("heading").inner_text() == "Return rate of the customer's last 3 orders"
+    assert row.get_by_role("img").get_attribute("aria-label").startswith("How the values of customer_return_share_3 lie")
+    assert not row.get_by_text("delivered, returned").is_visible()
+    row.get_by_text("Definition").click()
+    assert row.get_by_text("delivered, returned").is_visible()
+    assert row.get_by_text("Customer care").is_visible()
+    page.get_by_role("link", name="Show all").click()
+    assert page.locator(".catalogue > li").count() > 100
+    visitor.close()
+
+
+def test_an_administrator_sees_what_is_wrong_and_looks_again(chromium: Any, served: Served) -> None:
+    served.world.health.facts = replace(WELL, parity=checked(ODD))
+    visitor = Visitor(chromium, served).login("admin")
+    page = visitor.page
+    page.get_by_role("link", name="Health").click()
+    assert page.get_by_role("heading", level=1).inner_text() == "Health Something is wrong"
+    assert page.locator("#parity").get_by_text("2 of 38 decisions saw something else").is_visible()
+    assert page.locator("#parity svg.sign.bad").is_visible()
+    served.world.health.facts = WELL
+    page.get_by_role("link", name="Look again").click()
+    assert page.get_by_text("Everything works.").is_visible()
+    visitor.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/console/features?type=fraud", "/console/health"])
+def test_features_and_health_stand_out_from_their_ground(chromium: Any, served: Served, scheme: str, path: str) -> None:
+    served.world.health.facts = replace(WELL, parity=checked(ODD), known_at=None, generation=9)
+    visitor = Visitor(chromium, served, color_scheme=scheme).login("auditor")
+    worst = visitor.go(path).evaluate(CONTRAST)
+    assert worst[0] >= 4.5, worst
+    visitor.close()
+
+
+def test_printed_features_have_no_controls(chromium: Any, served: Served) -> None:
+    visitor = Visitor(chromium, served).login("auditor")
+    page = visitor.go("/console/features?type=fraud")
+    page.emulate_media(media="print")
+    assert not page.locator(".narrowing").is_visible()
+    assert page.locator(".catalogue .histogram").first.is_visible()
+    assert page.locator(".catalogue dd").first.is_visible(), "on paper nothing is folded"
     visitor.close()
 
 
