@@ -1,11 +1,11 @@
-"""``make bench``: the kernels, the ledger, the features, the starts and the service, one after the other, beside their peers."""
+"""``make bench``: the kernels, the ledger, the features, the events, the starts and the service, one after the other, beside their peers."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-PARTS = ("kernel", "splitting", "features", "ledger", "start", "serve")
+PARTS = ("kernel", "splitting", "features", "ingest", "ledger", "start", "serve")
 
 
 def main() -> int:

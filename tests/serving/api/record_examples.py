@@ -18,8 +18,10 @@ from typing import Any
 
 import httpx
 
+from feature_store.times import DAY, MINUTE, format_time, now
 from governance.access import Role
 from serving.api import contract, system
+from serving.api.events import EXAMPLE as EVENTS
 from serving.api.operations import CUSTOM_TYPE, bodies
 from serving.home import open_home
 from serving.local_keys import local_key
@@ -100,6 +102,14 @@ def train(recorder: Recorder, table: Path, target: str) -> None:
     service.publish(recorder.shop, CUSTOM_TYPE, 1, changed_by="local-trainer", note="an example")
 
 
+def told_now() -> dict[str, Any]:
+    """The contract's events as if they happened a minute ago, under ids of their own."""
+    at = now()
+    moved = [{**one, "event_id": f"{one['event_id']}-{at}", "event_time": format_time(at - MINUTE)} for one in EVENTS["events"]]
+    moved[2] |= {"valid_from": format_time(at + DAY), "valid_to": format_time(at + 2 * DAY)}
+    return {"events": moved}
+
+
 def decide(recorder: Recorder) -> None:
     """The answers that an OMS and an auditor get."""
     for name, path, body in bodies():
@@ -115,6 +125,7 @@ def decide(recorder: Recorder) -> None:
     probes = Loaded(recorder.engine, "")
     probes_told.update(ready)
     (contract.EXAMPLES / "metrics.txt").write_text("".join(system._lines(probes)))
+    keep("events", recorder.ask("POST", "/v1/events", Role.OMS, json=told_now()))
     keep("search", recorder.ask("GET", "/v1/decisions?limit=2", Role.AUDITOR))
     keep("timeline", recorder.ask("GET", "/v1/orders/SO-1001/timeline", Role.AUDITOR))
     keep("features", recorder.ask("GET", "/v1/features?q=customer_return", Role.AUDITOR), whole=True)
