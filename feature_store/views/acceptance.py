@@ -35,7 +35,7 @@ from feature_store.views.basket import (
 )
 from feature_store.views.days import FESTIVAL, HOLIDAYS, HOLIDAYS_NOW
 from feature_store.views.definition import Calculation, Dtype, Feature, FeatureService, Group, Known, Scope, Unit
-from feature_store.views.lanes import CONTRACT, LANE_DELAY, LANE_LATE, RESERVE, SERVICE_DELAY, SERVICE_DELAY_9D, SERVICE_LATE, SLACK
+from feature_store.views.lanes import CONTRACT, LANE_LATE, RESERVE, SERVICE_DELAY, SERVICE_DELAY_9D, SERVICE_LATE, SLACK
 from feature_store.views.nodes import spare, stock_by_place
 from feature_store.views.situation import Situation
 
@@ -188,19 +188,16 @@ _NETWORK_FEATURES = (
     _likely_feature(nodes.DISTANCE, _on_slowest, "distance from the likely shipping node to the address", "预计发货仓到收货地址的距离"),
     _likely_feature(nodes.CUTOFF_WAIT, _worst, "waiting time at the likely shipping node after today's cut-off", "预计发货仓错过当日截单后的等待时间"),
     _likely_feature(nodes.BACKLOG, _worst, "backlog of work at the likely shipping node", "预计发货仓积压工作量"),
-    _likely_feature(nodes.BACKLOG_GROWTH, _worst, "growth of the likely shipping node's backlog against the last 3 days", "预计发货仓积压较近3天的增加量"),
     _likely_feature(nodes.STAFFING, _on_slowest, "share of planned staff on duty at the likely shipping node", "预计发货仓到岗率"),
     _likely_feature(nodes.CAPACITY_LEFT, _on_slowest, "share of the likely shipping node's daily capacity still free today", "预计发货仓今日剩余产能占比"),
     _likely_feature(nodes.STATUS, _worst, "trouble level of the likely shipping node (0 open, 1 impaired, 2 closed)", "预计发货仓异常等级（0正常，1受限，2关闭）"),
     _likely_feature(nodes.OUTAGE, _worst, "share of the likely shipping node's equipment out of order", "预计发货仓设备停用比例"),
     _likely_feature(nodes.OUTAGE_LEFT, _worst, "time until the likely shipping node's equipment is repaired", "预计发货仓设备预计修复时间"),
-    _likely_feature(nodes.NODE_LATE, _on_slowest, "share of late deliveries from the likely shipping node in the last 7 days", "近7天预计发货仓延误率"),
     _likely_feature(nodes.NODE_CANCELLED, _worst, "cancelled orders against shipments of the likely shipping node in the last 7 days", "近7天预计发货仓取消订单与发货之比"),
     _likely_feature(SERVICE_LATE, _on_slowest, "share of late deliveries to the region in the last 5 days", "近5天该地区延误率"),
     _likely_feature(SERVICE_DELAY, _on_slowest, "average delay of deliveries to the region in the last 3 days (below 0 is early)", "近3天该地区平均延误（负数为提前）"),
     _likely_feature(SERVICE_DELAY_9D, _on_slowest, "average delay of deliveries to the region in the last 9 days (below 0 is early)", "近9天该地区平均延误（负数为提前）"),
     _likely_feature(LANE_LATE, _on_slowest, "share of late deliveries on the likely lane in the last 30 days", "近30天预计线路延误率"),
-    _likely_feature(LANE_DELAY, _on_slowest, "average delay on the likely lane in the last 14 days (below 0 is early)", "近14天预计线路平均延误（负数为提前）"),
     _likely_feature(CONTRACT, _on_slowest, "age of the carrier's contract for the likely lane", "预计线路承运合同已生效时间"),
 )  # fmt: skip
 
@@ -263,7 +260,7 @@ FEATURES = (
     *_NETWORK_FEATURES,
     destination.WEATHER, destination.WEATHER_TOMORROW, destination.CUSTOMS_EXPOSURE, destination.CUSTOMS_NEW, destination.CLEARANCE,
     destination.PORT, destination.REMOTE,
-    supply.SUPPLIER_LOAD, supply.SUPPLIER_DELAY, supply.LEAD, supply.SUPPLIER_CANCELLED, supply.SKU_LATE, supply.SKU_DELAY, supply.SKU_CANCELLED,
+    supply.SUPPLIER_LOAD, supply.SUPPLIER_DELAY, supply.LEAD, supply.SUPPLIER_CANCELLED, supply.SKU_LATE, supply.SKU_CANCELLED,
     *_STOCK_FEATURES, *_CUSTOMER_FEATURES,
 )  # fmt: skip
 

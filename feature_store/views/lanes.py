@@ -41,11 +41,9 @@ from feature_store.views.destination import (
 )
 from feature_store.views.nodes import (
     BACKLOG,
-    BACKLOG_GROWTH,
     CAPACITY_LEFT,
     CUTOFF_WAIT,
     DISTANCE,
-    NODE_DELAY,
     NODE_LATE,
     NODE_MARGIN,
     OUTAGE,
@@ -56,7 +54,7 @@ from feature_store.views.nodes import (
     backlog_days,
 )
 from feature_store.views.situation import Own, Situation
-from feature_store.views.supply import LEAD, SKU_DELAY, SKU_LATE, SUPPLIER_DELAY, SUPPLIER_LATE, SUPPLIER_LOAD, supplier_h
+from feature_store.views.supply import LEAD, SKU_LATE, SUPPLIER_DELAY, SUPPLIER_LATE, SUPPLIER_LOAD, supplier_h
 
 WORKING_H = 16.0
 """Hours in which a node works off a day of backlog: two shifts."""
@@ -142,10 +140,6 @@ LANE_LATE = Feature(
     "lane_late_share_30d", _S, _U.NONE, "share of late deliveries on the lane in the last 30 days", "近30天该线路延误率", "LANE_OFTEN_LATE", _G.LANE,
     rate(_E.REGION, "lane_delivered", None, within=30 * DAY, prior=LATE_PRIOR, weight=10, item=Own.LANE), default=LATE_PRIOR, scope=_LANE,
 )  # fmt: skip
-LANE_DELAY = Feature(
-    "lane_delay_h_14d", _N, _U.HOURS, "average delay on the lane in the last 14 days (below 0 is early)", "近14天该线路平均延误（负数为提前）", "LANE_OFTEN_LATE", _G.LANE,
-    tally_mean(_E.REGION, "lane_delay_h", within=14 * DAY, item=Own.LANE), scope=_LANE,
-)  # fmt: skip
 CONTRACT = Feature(
     "lane_contract_days", _N, _U.DAYS, "age of the carrier's contract for the lane", "该线路承运合同已生效时间", "CARRIER_NEW", _G.LANE,
     of_lane("days since the rate was told", _contract_days), scope=_LANE,
@@ -157,10 +151,10 @@ FEATURES = (
         "express_service", _F, _U.NONE, "express service on the lane", "该线路使用加急服务", "EXPRESS_SERVICE", _G.LANE,
         of_lane("service is express", lambda _, lane, __: float(lane.service == EXPRESS_SERVICE)), actionable=True, scope=_LANE,
     ),
-    SERVICE_LATE, SERVICE_DELAY, SERVICE_DELAY_9D, LANE_LATE, LANE_DELAY, CONTRACT,
-    DISTANCE, BACKLOG, BACKLOG_GROWTH, STAFFING, CAPACITY_LEFT, STATUS, OUTAGE, OUTAGE_LEFT, CUTOFF_WAIT, PROCESSING, NODE_LATE, NODE_DELAY, NODE_MARGIN,
+    SERVICE_LATE, SERVICE_DELAY, SERVICE_DELAY_9D, LANE_LATE, CONTRACT,
+    DISTANCE, BACKLOG, STAFFING, CAPACITY_LEFT, STATUS, OUTAGE, OUTAGE_LEFT, CUTOFF_WAIT, PROCESSING, NODE_LATE, NODE_MARGIN,
     WEATHER, WEATHER_TOMORROW, CROSS_BORDER, CUSTOMS_EXPOSURE, CUSTOMS_NEW, CLEARANCE, PORT, REMOTE, REGION_LATE,
-    PRESALE, LEAD, SUPPLIER_LOAD, SUPPLIER_DELAY, SUPPLIER_LATE, SKU_LATE, SKU_DELAY,
+    PRESALE, LEAD, SUPPLIER_LOAD, SUPPLIER_DELAY, SUPPLIER_LATE, SKU_LATE,
     PROMISE, BULKY, FRESH, WEIGHT, PIECES, LINES, HOLIDAYS, HOLIDAYS_NOW, FESTIVAL, WEEKEND, HOUR_OF_DAY,
 )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from feature_store.entities import Entity
@@ -10,8 +10,8 @@ from feature_store.network import CLOSED_STATUSES, OPEN, Node, Stock
 from feature_store.snapshot import Origin
 from feature_store.state import Facts
 from feature_store.times import DAY, HOUR
-from feature_store.views.aggregations import combined, rate, tally_mean
-from feature_store.views.definition import Aggregate, Calculation, Dtype, Feature, Group, How, Known, Scope, Unit
+from feature_store.views.aggregations import rate
+from feature_store.views.definition import Calculation, Dtype, Feature, Group, Known, Scope, Unit
 from feature_store.views.destination import CANCEL_PRIOR, LATE_PRIOR, distances
 from feature_store.views.situation import Own, Situation
 
@@ -81,14 +81,6 @@ def _hours_left(told: Facts, situation: Situation) -> float:
     return 24.0 if until is None else float(until - situation.as_of) / HOUR
 
 
-def _grown(situation: Situation, values: Sequence[Known | None]) -> Known | None:
-    """The backlog against its mean of the last days, in days of the node's capacity."""
-    node, before = situation.node, values[0]
-    if node is None or before is None or node.backlog is None or not node.capacity:
-        return None
-    return Known((node.backlog - before.value) / node.capacity, node.as_of)
-
-
 def _node_margin(situation: Situation) -> Known | None:
     """Of the lines that the node keeps at all, the least spare pieces."""
     node, stock = situation.node, stock_by_place(situation)
@@ -108,10 +100,6 @@ _E, _G, _U, _NODE = Entity, Group, Unit, Scope.NODE
 BACKLOG = Feature(
     "node_backlog_days", _N, _U.DAYS, "backlog of work at the node", "仓库积压工作量", "NODE_BACKLOG", _G.NODE,
     of_node("backlog / (capacity * staffing)", lambda node, _: backlog_days(node)), scope=_NODE,
-)  # fmt: skip
-BACKLOG_GROWTH = Feature(
-    "node_backlog_growth_days", _N, _U.DAYS, "growth of the node's backlog against the last 3 days", "仓库积压较近3天的增加量", "NODE_BACKLOG", _G.NODE,
-    combined("(backlog - mean backlog) / capacity", (Aggregate(_E.NETWORK, "backlog", How.MEAN, 3 * DAY, item=Own.NODE),), _grown), scope=_NODE,
 )  # fmt: skip
 STAFFING = Feature(
     "node_staffing", _S, _U.NONE, "share of the node's planned staff on duty", "仓库到岗率", "NODE_STAFFING_LOW", _G.NODE,
@@ -145,10 +133,6 @@ PROCESSING = Feature(
 NODE_LATE = Feature(
     "node_late_share_7d", _S, _U.NONE, "share of late deliveries from the node in the last 7 days", "近7天该仓库延误率", "NODE_OFTEN_LATE", _G.NODE,
     rate(_E.NETWORK, "delivered", None, within=7 * DAY, prior=LATE_PRIOR, weight=10, item=Own.NODE), default=LATE_PRIOR, scope=_NODE,
-)  # fmt: skip
-NODE_DELAY = Feature(
-    "node_delay_h_3d", _N, _U.HOURS, "average delay of deliveries from the node in the last 3 days (below 0 is early)", "近3天该仓库平均延误（负数为提前）", "NODE_OFTEN_LATE", _G.NODE,
-    tally_mean(_E.NETWORK, "delay_h", within=3 * DAY, item=Own.NODE), scope=_NODE,
 )  # fmt: skip
 NODE_CANCELLED = Feature(
     "node_cancel_share_7d", _S, _U.NONE, "cancelled orders against shipments of the node in the last 7 days", "近7天该仓库取消订单与发货之比", "NODE_OFTEN_CANCELS", _G.NODE,

@@ -8,7 +8,7 @@ from typing import Any
 from feature_store.entities import Entity, EntityKey
 from feature_store.snapshot import Origin
 from feature_store.times import DAY
-from feature_store.views.aggregations import rate, tally_mean, worst
+from feature_store.views.aggregations import rate, worst
 from feature_store.views.definition import Calculation, Dtype, Feature, Group, Known, Unit
 from feature_store.views.destination import CANCEL_PRIOR, LATE_PRIOR
 from feature_store.views.situation import Situation
@@ -92,10 +92,6 @@ SUPPLIER_CANCELLED = Feature(
 SKU_LATE = Feature(
     "sku_late_share_30d", _S, _U.NONE, "share of late deliveries of the item most often late, last 30 days", "近30天延误最多商品的延误率", "SKU_OFTEN_LATE", _G.SUPPLIER,
     rate(_E.SKU, "delivered", None, within=30 * DAY, prior=LATE_PRIOR, weight=20), default=LATE_PRIOR,
-)  # fmt: skip
-SKU_DELAY = Feature(
-    "sku_delay_h_14d", _N, _U.HOURS, "average delay of the slowest item in the last 14 days (below 0 is early)", "近14天最慢商品的平均延误（负数为提前）", "SKU_OFTEN_LATE", _G.SUPPLIER,
-    tally_mean(_E.SKU, "delay_h", within=14 * DAY),
 )  # fmt: skip
 SKU_CANCELLED = Feature(
     "sku_cancel_share_30d", _S, _U.NONE, "share of orders that had to be cancelled of the item most often cancelled, last 30 days", "近30天取消最多商品的取消率", "SKU_OFTEN_CANCELLED", _G.SUPPLIER,

@@ -183,11 +183,9 @@ def test_stock_is_held_against_safety_stock_and_other_nodes() -> None:
 
 def test_work_people_and_equipment_of_the_likely_node() -> None:
     outage = told(EventType.NODE_OUTAGE, NOW - HOUR, node_id="N1", severity=0.45, kind="sorter", valid_to=NOW + 6 * HOUR)
-    yesterday = told(EventType.NODE_STATUS, NOW - DAY, node_id="N1", backlog=10)
-    found = of("acceptance", [*NETWORK, outage, yesterday])
+    found = of("acceptance", [*NETWORK, outage])
     assert (found["likely_node_outage"], found["likely_node_outage_h"]) == (0.45, 6)
     assert (found["likely_node_backlog_days"], found["likely_node_capacity_left"]) == (0.5, 0.25)
-    assert found["likely_node_backlog_growth_days"] == pytest.approx((50 - 30) / 100)
     repaired = of("acceptance", [*NETWORK, outage], as_of=NOW + 7 * HOUR)
     assert (repaired["likely_node_outage"], repaired["likely_node_outage_h"]) == (0, 0)
 
