@@ -73,7 +73,7 @@ def _text(wiring: Wiring, language: str, problem: Problem) -> str:
         return say(language, f"error.{problem.status}.text", size=texts.size(wiring.max_upload_bytes))
     if problem.errors:
         return say(language, "error.422.text")
-    return problem.detail
+    return texts.speak(problem.detail, language)
 
 
 def role_refused(wiring: Wiring, visit: Visit) -> Response:

@@ -1,6 +1,7 @@
 """A training from its row to a registered version; nothing is replaced by a double."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from feature_store import datasets
 from feature_store.checks import Choices
 from feature_store.problems import DataRefused
 from feature_store.views import SERVICES
+from feature_store.wording import told
 from governance import promotion
 from governance.ledger.receipt import Signer
 from models.artifact import artifact_folder, load_artifact
@@ -21,6 +23,7 @@ from training.jobs import State, Wanted
 from training.service import Workshop, ask, publish, run_training, suggested_name, train_history
 
 SCMS = Path(__file__).parents[2] / ".." / "shared" / "data" / "scms_delivery" / "scms_decoded.csv.gz"
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
 SIGNER = Signer("test.example/log", bytes(range(32)))
 
 
@@ -117,7 +120,28 @@ def test_a_file_changed_behind_our_back_is_not_trained_on(workshop, quiet):
     queued = queue(workshop, orders())
     path = datasets.find(workshop.engine, workshop.datasets, queued.dataset_id).path
     path.write_bytes(path.read_bytes().replace(b"yes", b"no ", 1))
-    assert run_training(workshop, queued.training_id).error["errors"][0]["code"] == "dataset_damaged"
+    (error,) = run_training(workshop, queued.training_id).error["errors"]
+    assert error["code"] == "dataset_damaged"
+    assert CHINESE.search(error["zh"]["msg"])
+    path.write_bytes(b"")
+    with pytest.raises(DataRefused) as caught:
+        datasets.find(workshop.engine, workshop.datasets, queued.dataset_id)
+    assert "0 字节" in caught.value.problems[0].msg.zh
+    path.unlink()
+    with pytest.raises(DataRefused) as caught:
+        datasets.find(workshop.engine, workshop.datasets, queued.dataset_id)
+    assert "无法读取数据集" in caught.value.problems[0].msg.zh
+
+
+def test_why_a_version_is_refused_is_kept_in_both_languages(workshop, quiet, monkeypatch):
+    def refuse(*_, **__):
+        raise promotion.ModelRefused(told("bad_name.other_type", name="late", type="a", kind="b"))
+
+    monkeypatch.setattr(service, "_run", refuse)
+    error = run_training(workshop, queue(workshop, orders(50)).training_id).error
+    assert error["code"] == "model_refused"
+    assert CHINESE.search(error["zh"]["detail"])
+    assert not CHINESE.search(error["detail"])
 
 
 def test_a_queued_training_can_be_cancelled(each_workshop, quiet):
@@ -182,7 +206,10 @@ def test_what_cannot_be_asked_is_refused_at_once(workshop, change, code):
     }
     with pytest.raises(DataRefused) as caught:
         ask(workshop.engine, workshop.datasets, **(asked | change))
-    assert caught.value.problems[0].code == code
+    (problem,) = caught.value.problems
+    assert problem.code == code
+    assert CHINESE.search(problem.msg.zh)
+    assert CHINESE.search(problem.fix.zh or problem.msg.zh)
     assert jobs.listing(workshop.engine) == []
 
 

@@ -36,8 +36,8 @@ def build(language: str, answer: Mapping[str, Any]) -> Plan | None:
 
 
 def _why(language: str, told: Mapping[str, Any]) -> str:
-    """A node's or a line's reason in a sentence; its code where there is none."""
-    return texts.capital(texts.polished(texts.speak(told.get("text") or str(told.get("reason", "")), language)))
+    """A node's or a line's reason in a sentence, which names articles as people do; its code where there is none."""
+    return texts.capital(texts.speak(told.get("text") or str(told.get("reason", "")), language))
 
 
 def nodes(answer: Mapping[str, Any]) -> list[str]:
