@@ -13,15 +13,17 @@ from sqlalchemy import Engine
 
 from feature_store.database import Reads
 from feature_store.entities import Entity, EntityKey
-from feature_store.events import Event
-from feature_store.folding import replay
+from feature_store.events import Event, EventType
+from feature_store.folding import apply, replay
 from feature_store.online import OnlineStore
 from feature_store.order import Order
-from feature_store.times import DAY, HOUR, MINUTE
+from feature_store.state import EntityState
+from feature_store.times import DAY, HOUR, MINUTE, Millis
 from feature_store.views import snapshot_of
 from feature_store.views.aggregations import of
 from feature_store.views.definition import Aggregate, Dtype, Feature, FeatureService, Group, How, Unit
 from feature_store.views.situation import Own, keys_of
+from serving.garbage import collect_less
 from training.world import SimulatedOrder
 
 _E = Entity
@@ -57,19 +59,43 @@ def returning(items: Iterable[Event | SimulatedOrder], count: int = 1000) -> tup
     return [item.order.model_copy(update={"order_id": f"next-{item.order.order_id}"}) for item in placed], known, as_of
 
 
+def crowd(count: int, until: Millis) -> tuple[EntityKey, EntityState, list[float]]:
+    """An IP address that so many orders of different customers came from: its state, and microseconds of each tenth of its events."""
+    key, states, spent = EntityKey(_E.IP, "crowd"), dict[EntityKey, EntityState](), []
+    for tenth in range(10):
+        start = time.perf_counter()
+        for i in range(tenth * count // 10, (tenth + 1) * count // 10):
+            data = {"order_id": f"crowd-{i}", "customer_id": f"crowd-{i}", "ip": key.key, "amount": 19.9}
+            at = until - 30 * DAY + i * 30 * DAY // count
+            apply(states, Event(f"crowd-{i}", EventType.ORDER_PLACED, at, at, data))
+        spent.append((time.perf_counter() - start) * 1e6 / (count // 10))
+    return key, states[key], spent
+
+
 def measure(engine: Engine, items: Iterable[Event | SimulatedOrder], count: int = 2000) -> dict[str, object]:
     """Microseconds of each way over the same orders in turn."""
     service, (orders, known, as_of) = sixty(), returning(items)
     store, reads = OnlineStore(engine), Reads(engine)
     states = replay(known)
-    store.load_states(states)
+    hot, hot_state, spent_on_crowd = crowd(100_000, as_of)
+    collect_less()
+    store.load_states({**states, hot: hot_state})
     keys = {order.order_id: [EntityKey(entity, key) for entity in ENTITIES for key in keys_of(order, entity)] for order in orders}
+    crowded = {
+        order.order_id: order.model_copy(update={"device": order.device.model_copy(update={"ip": hot.key})})
+        for order in orders
+        if order.device
+    }
+    crowded_keys = {name: [hot if key.entity is _E.IP else key for key in several] for name, several in keys.items()}
     chosen = random.Random(1).choices([order for order in orders if all(key in states for key in keys[order.order_id])], k=count)
     ways: dict[str, Callable[[Order], object]] = {
         "bare read of six rows by key, by the driver": lambda order: bare_by_driver(reads, keys[order.order_id]),
         "bare read of six rows by key, by SQLAlchemy": lambda order: bare_by_sqlalchemy(engine, keys[order.order_id]),
         "read and decoded": lambda order: store.read(keys[order.order_id]),
         "sixty features": lambda order: snapshot_of(service, order, store.read(keys[order.order_id]), as_of),
+        "sixty features, from an address that 100,000 orders came from": lambda order: snapshot_of(
+            service, crowded[order.order_id], store.read(crowded_keys[order.order_id]), as_of
+        ),
     }
     spent: dict[str, list[float]] = {name: [] for name in ways}
     for order in chosen:
@@ -78,13 +104,18 @@ def measure(engine: Engine, items: Iterable[Event | SimulatedOrder], count: int 
             way(order)
             spent[name].append((time.perf_counter() - start) * 1e6)
     p50 = {name: sorted(one)[count // 2] for name, one in spent.items()}
-    driver, sqlalchemy, _, features = p50.values()
+    driver, sqlalchemy, _, features, _ = p50.values()
     return {
         "features": len(service.features),
         "bytes_of_six_states": round(sum(len(states[key].to_bytes()) for order in chosen for key in keys[order.order_id]) / count),
         "p50_us": {name: round(one, 1) for name, one in p50.items()},
         "times_a_bare_read_by_the_driver": round(features / driver, 2),
         "times_a_bare_read_by_sqlalchemy": round(features / sqlalchemy, 2),
+        "crowd": {
+            "bytes": len(hot_state.to_bytes()),
+            "us_of_an_event_in_the_first_tenth": round(spent_on_crowd[0], 1),
+            "us_of_an_event_in_the_last_tenth": round(spent_on_crowd[-1], 1),
+        },
     }
 
 

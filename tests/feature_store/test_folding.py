@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from feature_store.entities import NETWORK_KEY, Entity, EntityKey
 from feature_store.events import VOCABULARY, Event, EventType, Kind
-from feature_store.folding import FOLDS, apply, replay, sources, touched
-from feature_store.state import code
+from feature_store.folding import FOLDS, Shape, apply, replay, sources, touched
+from feature_store.state import EntityState, code
 from feature_store.times import DAY, HOUR, MINUTE
 
 _VALUES = {Kind.NUMBER: st.integers(0, 9), Kind.BOOL: st.booleans(), Kind.TIME: st.integers(1, 40).map(lambda h: h * HOUR)}
@@ -119,3 +119,47 @@ def test_a_state_is_bounded(count: int) -> None:
         )
     assert len(states[EntityKey(Entity.CUSTOMER, "C-1")].to_bytes()) < 8_000
     assert len(states[EntityKey(Entity.REGION, "east")].to_bytes()) < 1_000
+
+
+def _largest(entity: Entity) -> int:
+    """The most bytes that items and periods of one entity can take, by the table alone; facts and items by name are as many as there are."""
+    folds = {fold.into: fold for several in FOLDS.values() for fold in several if fold.entity is entity and not fold.per}
+    sizes = {Shape.SERIES: 28, Shape.FORECAST: 28, Shape.TALLY: 16, Shape.FACTS: 0}
+    return 200 + sum(60 + fold.keep * sizes[fold.shape] for fold in folds.values())
+
+
+def _rush(count: int) -> dict[EntityKey, EntityState]:
+    """Orders for one SKU from one IP address: every customer another one, a tenth of the payments declined."""
+    states: dict[EntityKey, EntityState] = {}
+    for i in range(count):
+        data = {
+            "order_id": f"O-{i}",
+            "customer_id": f"C-{i}",
+            "ip": "100.64.0.1",
+            "payment_token": f"T-{i}",
+            "amount": 19.9,
+            "skus": ("S-1",),
+        }
+        at = i * 60 * DAY // count
+        apply(states, Event(f"E-{i}", EventType.ORDER_PLACED, at, at, data))
+        if i % 10 == 0:
+            del data["skus"]
+            apply(states, Event(f"D-{i}", EventType.PAYMENT_DECLINED, at, at, data))
+    return {key: states[key] for key in (EntityKey(Entity.IP, "100.64.0.1"), EntityKey(Entity.SKU, "S-1"))}
+
+
+def test_what_everybody_shares_takes_no_more_room_than_the_table_of_folds_allows() -> None:
+    few, many = _rush(1_500), _rush(6_000)
+    for key, state in many.items():
+        assert len(state.to_bytes()) <= _largest(key.entity), key
+        assert len(state.to_bytes()) <= len(few[key].to_bytes()) + 64, "four times the events, a few digits more"
+
+
+def test_long_windows_of_what_everybody_shares_are_counted_in_full() -> None:
+    states = _rush(6_000)
+    by_day = states[EntityKey(Entity.IP, "100.64.0.1")].tally("orders_by_day")
+    by_hour = states[EntityKey(Entity.SKU, "S-1")].tally("orders_by_hour")
+    assert by_day is not None
+    assert by_hour is not None
+    assert by_day.between(30, 59) == (3_000, 3_000 * 19_900_000), "half of sixty days"
+    assert by_hour.between(59 * 24, 59 * 24 + 23)[0] == 100
