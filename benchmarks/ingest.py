@@ -6,7 +6,7 @@ Events are those of the simulated world, in the order in which they become known
 one durable transaction: the rows of its events and the states of all entities that they name. Beside it, batch by batch in turn, the same
 rows are inserted into a table of their own by the bare driver, durably too, and nothing else is done with them: what is left is the cost of
 knowing. ``hot`` is a batch whose events all name one SKU, one address and one network, as on a launch. ``parse`` is what reading an event
-from its JSON adds, ``one`` is the time of a batch of a single event. Without ``--postgresql`` a throwaway server is used where PostgreSQL's
+from its JSON adds, ``cpu`` is this process's own share of the time, ``one`` is the time of a batch of a single event. Without ``--postgresql`` a throwaway server is used where PostgreSQL's
 binaries are installed.
 """
 
@@ -112,9 +112,11 @@ def measure(engine: Engine, bare: Write, told: Sequence[Event], size: int) -> di
         store(batch)
         bare(batch)
     batches = cut(told[half : half + (len(told) - half) // size * size], size)
-    ours, theirs = [], []
+    ours, theirs, cpu = [], [], 0.0
     for batch in batches:  # in turn, so that whatever else the machine does meets both
+        began = time.process_time()
         ours.append(spent(store, batch))
+        cpu += time.process_time() - began
         theirs.append(spent(bare, batch))
     ones = [spent(store, [replace(event, event_id=f"{event.event_id}/one")]) for event in told[half : half + 100]]
     hot = [spent(store, launch(number, size, told[-1].known_at)) for number in range(8)]
@@ -122,6 +124,7 @@ def measure(engine: Engine, bare: Write, told: Sequence[Event], size: int) -> di
         "events": sum(map(len, batches)),
         "states_a_batch": round(statistics.mean(len({key for event in batch for key in touched(event)}) for batch in batches)),
         "ingest_per_s": round(size * len(batches) / sum(ours)),
+        "cpu_us_an_event": round(cpu / (size * len(batches)) * 1e6, 1),
         "bare_per_s": round(size * len(batches) / sum(theirs)),
         "batch_ms": {name: round(value * 1e3, 1) for name, value in zip(("p50", "p95", "max"), spread(ours), strict=True)},
         "bare_batch_ms": {"p50": round(statistics.median(theirs) * 1e3, 1)},
