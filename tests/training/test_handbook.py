@@ -73,8 +73,10 @@ def check_equal(transactions: Transactions) -> None:
             np.testing.assert_array_equal(ours[:, column], expected, err_msg=name)
 
 
-def first(transactions: Transactions, rows: int) -> Transactions:
-    return Transactions(*(getattr(transactions, name)[:rows] for name in Transactions.__dataclass_fields__))
+def some(transactions: Transactions) -> Transactions:
+    """All that some customers and some terminals did in all weeks."""
+    rows = (transactions.customer < 20) | (transactions.terminal < 60)
+    return Transactions(*(getattr(transactions, name)[rows] for name in Transactions.__dataclass_fields__))
 
 
 @st.composite
@@ -200,8 +202,10 @@ def test_a_folder_without_the_transactions_is_told(tmp_path: Path) -> None:
 
 @needs_data
 @pytest.mark.shared
-def test_the_first_thousands_of_rows_equal_the_handbooks() -> None:
-    check_equal(first(read_transactions(DATA), 12_000))
+def test_some_thousand_rows_equal_the_handbooks() -> None:
+    chosen = some(read_transactions(DATA))
+    assert 3_000 < len(chosen) < 8_000
+    check_equal(chosen)
 
 
 @needs_data
