@@ -222,39 +222,6 @@ class Archive:
         _sync(target.parent)
         return Segment(name, counts[0], counts[1], segment.known_until)
 
-    def rewrite(self, judge: Callable[[Event], Event | None], mentioning: Sequence[str]) -> int:
-        """Change or forget events: nothing of what they were stays in a file of the archive.
-
-        Segment after segment is written anew and takes the old one's place; when the process dies in between, doing it again does the rest. A
-        training set that is being made meanwhile may miss a file and has to be made again.
-
-        Args:
-            judge: what stays of an event: itself, another one with the same id, or nothing.
-            mentioning: texts, one of which is in the data of every event that is changed; segments without any are left alone.
-
-        Returns:
-            how many segments were written anew.
-
-        Raises:
-            ArchiveRefused: as for :attr:`segments`.
-        """
-        rewritten = 0
-        with self._writing() as segments:
-            for at, old in enumerate(list(segments)):
-                path = self._path(old.name) / "events.parquet"
-                with connect(self.folder, memory=self._memory, threads=self._threads) as connection:
-                    if not _mentions(connection, path, mentioning):
-                        continue
-                    with connect(self.folder, memory=self._memory, threads=self._threads) as reader:
-                        _stage(connection, (kept for event in _read(reader, path) if (kept := judge(event)) is not None))
-                    connection.execute("CREATE TABLE repeated (seq BIGINT)")
-                    made = self._write(connection, segments)
-                segments[at] = made or Segment(old.name, 0, 0, old.known_until)
-                self._publish([segment for segment in segments if segment.events])
-                shutil.rmtree(self._path(old.name))
-                rewritten += 1
-        return rewritten
-
     def _path(self, name: str) -> Path:
         return self.folder / "segments" / name
 
@@ -280,15 +247,11 @@ class Archive:
             "CREATE TABLE repeated AS SELECT seq FROM staged_events WHERE seq NOT IN (SELECT min(seq) FROM staged_events GROUP BY event_id) "
             + earlier
         )
-        return self._write(connection, segments)
-
-    def _write(self, connection: duckdb.DuckDBPyConnection, segments: Sequence[Segment]) -> Segment | None:
-        """Write what is staged, but for what is repeated, as one segment beside these; ``None`` when there is nothing."""
         fresh = "seq NOT IN (FROM repeated)"
         counted = connection.execute(f"SELECT count(*), max(known_at) FROM staged_events WHERE {fresh}").fetchone()
         if counted is None or counted[0] == 0:
             return None
-        name = f"{max((int(segment.name) for segment in segments), default=0) + 1:06}"
+        name = f"{max((int(segment.name[:6]) for segment in segments), default=0) + 1:06}"
         folder = self._path(name)
         folder.mkdir()
         events = f"SELECT * EXCLUDE seq FROM staged_events WHERE {fresh} ORDER BY known_at, event_time, event_id"
@@ -333,26 +296,7 @@ def _holding(connection: duckdb.DuckDBPyConnection, path: Path, names: Collectio
     needles = [orjson.dumps(name).decode() for name in names]
     query = f"SELECT * FROM read_parquet({quoted(path)}) WHERE list_bool_or([contains(decode(data), needle) FOR needle IN ?])"
     for event_id, kind, event_time, known_at, valid_from, raw in connection.execute(query, [needles]).fetchall() if needles else ():
-        data = {name: tuple(value) if isinstance(value, list) else value for name, value in orjson.loads(raw).items()}
-        yield Event(event_id, EventType(kind), event_time, known_at, data, valid_from)
-
-
-def _mentions(connection: duckdb.DuckDBPyConnection, path: Path, texts: Sequence[str]) -> bool:
-    """Whether the data of any event has one of these texts in it, as JSON writes them."""
-    spelled = [orjson.dumps(text).decode()[1:-1] for text in texts]
-    found = connection.execute(
-        f"SELECT 1 FROM read_parquet({quoted(path)}) WHERE list_bool_or(list_transform($1, lambda one: contains(decode(data), one))) LIMIT 1",
-        [spelled],
-    ).fetchone()
-    return found is not None
-
-
-def _read(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Event]:
-    """The events of one file."""
-    rows = connection.execute(f"SELECT event_id, type, event_time, known_at, valid_from, data FROM read_parquet({quoted(path)})")
-    while page := rows.fetchmany(_FLUSH):
-        for event_id, kind, event_time, known_at, valid_from, data in page:
-            yield Event(event_id, EventType(kind), event_time, known_at, _told(data), valid_from)
+        yield Event(event_id, EventType(kind), event_time, known_at, _told(raw), valid_from)
 
 
 def _told(data: bytes) -> dict[str, Any]:

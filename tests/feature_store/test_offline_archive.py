@@ -104,23 +104,13 @@ def test_json_lines_are_taken_in_and_a_wrong_one_is_named(tmp_path: Path) -> Non
     assert len(rows(archive)) == 6, "the segment before the wrong line is there"
 
 
-def test_nothing_of_a_forgotten_customer_stays_in_any_file(tmp_path: Path) -> None:
+def test_segments_added_after_a_revision_stand_beside_the_revised(tmp_path: Path) -> None:
     archive = Archive(tmp_path, segment=10)
-    others = [placed(number) for number in range(40) if number % 7 != 3]
-    late = Event("E-late", EventType.RETURNED, START, START + DAY, {"order_id": "O-3", "customer_id": "C-3"})
-    archive.add([placed(number) for number in range(40)])
-    archive.add([placed(49)])  # of another customer: this segment stays as it is
-    archive.add([late])
-    before = {segment.name for segment in archive.segments}
-    assert archive.rewrite(lambda event: None if event.data["customer_id"] == "C-3" else event, ["C-3"]) == 5
-    assert archive.rewrite(lambda event: None if event.data["customer_id"] == "C-3" else event, ["C-3"]) == 0
-    assert len({segment.name for segment in archive.segments} & before) == 1
-    assert rows(archive) == [(event.event_id,) for event in [*others, placed(49)]]
-    found = sorted(rows(archive, "entity, history, key, item, happened, known, ref, value, facts", "entries"), key=str)
-    assert found == expected_entries([*others, placed(49)])
-    assert {path.parent.name for path in tmp_path.rglob("*.parquet")} == {segment.name for segment in archive.segments}
-    assert archive.add([placed(3)]) == Added(1, 0)
-    assert archive.add([placed(3), late]) == Added(1, 1)
+    archive.add(told(30))
+    assert archive.revise(["C-3"], lambda event: None if event.data["customer_id"] == "C-3" else event) == 4
+    assert archive.add(told(31)) == Added(5, 26)
+    assert rows(archive) == [(event.event_id,) for event in told(31)]
+    assert len({segment.name for segment in archive.segments}) == len(archive.segments) == 7
 
 
 def test_what_no_manifest_names_does_not_count_and_is_swept_away(tmp_path: Path) -> None:
