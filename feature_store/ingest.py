@@ -25,7 +25,6 @@ _CHUNK: Final = 5_000
 """States that are written by one statement at most, so that a whole history does not have to be in memory twice."""
 
 _NAMED: Final[Mapping[str, Entity]] = {entity.value: entity for entity in Entity}
-_EMPTY: Final = EntityState().to_bytes()
 _COLUMNS: Final = "event_id, type, event_time, known_at, valid_from, data"
 _CONTENT: Final = "event_id, type, event_time, valid_from, data"
 _UPSERT: Final = "ON CONFLICT (entity, key) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at"
@@ -65,15 +64,29 @@ def ingest(engine: Engine, batch: Iterable[Event]) -> IngestResult:
         return IngestResult(0, 0)
     # By id: two transactions that insert the same events must come to wait for each other in the same order.
     by_id = [fresh[event_id] for event_id in sorted(fresh)]
-    with engine.begin() as connection:
-        new, known = _insert(connection, by_id)
-        if new:
-            note_arrivals(connection, new)
-            _change(connection, new)
+    new, known = _taken(engine, by_id)
     if len(new) == len(told):
         return IngestResult(len(new), 0)
     conflicts = tuple(at for at, event in enumerate(told) if _differs(event, fresh[event.event_id], known.get(event.event_id)))
     return IngestResult(len(new), len(told) - len(new) - len(conflicts), conflicts)
+
+
+class _Raced(Exception):
+    """Somebody else has just made the state of an entity that was new to us as well; nothing of ours is written."""
+
+
+def _taken(engine: Engine, by_id: Sequence[Event]) -> tuple[Sequence[Event], dict[str, _Row]]:
+    """Insert and apply in one transaction; the events that were new, and the content of those that were known."""
+    while True:
+        try:
+            with engine.begin() as connection:
+                new, known = _insert(connection, by_id)
+                if new:
+                    note_arrivals(connection, new)
+                    _change(connection, new)
+            return new, known
+        except _Raced:
+            continue  # what the other one made is there now
 
 
 def load_events(connection: Connection, told: Sequence[Event]) -> None:
@@ -140,9 +153,17 @@ def _change(connection: Connection, events: Sequence[Event]) -> None:
     """Enter events into the states of all that they name."""
     keys = sorted({key for event in events for key in touched(event)})
     states = _read(connection, keys)
+    known = set(states)
     for event in sorted(events, key=lambda event: (event.known_at, event.event_time, event.event_id)):
         apply(states, event)
-    write_states(connection, states)
+    if connection.dialect.name != "postgresql":
+        write_states(connection, states)
+        return
+    # What is not there cannot be locked. Nobody waits in a circle: all lock what is there, then make what is missing, each by its key.
+    write_states(connection, {key: states[key] for key in known})
+    fresh = [(key, states[key].to_bytes()) for key in sorted(states.keys() - known)]
+    if fresh and _write(connection, fresh, "ON CONFLICT DO NOTHING") < len(fresh):
+        raise _Raced
 
 
 def _read(connection: Connection, keys: Sequence[EntityKey]) -> dict[EntityKey, EntityState]:
@@ -155,8 +176,6 @@ def _read(connection: Connection, keys: Sequence[EntityKey]) -> dict[EntityKey, 
             )
             found += connection.exec_driver_sql(statement, (orjson.dumps([key.key for key in same]).decode(), entity.value))
     else:
-        # A row that is not there cannot be locked, so it is made first. All do so in one order, and lock in one order.
-        _write(connection, [(key, _EMPTY) for key in keys], "ON CONFLICT DO NOTHING")
         statement = (
             "SELECT s.entity, s.key, s.state FROM unnest(%b::text[], %b::text[]) AS k(entity, key) "
             "JOIN entity_states AS s ON s.entity = k.entity AND s.key = k.key ORDER BY s.entity, s.key FOR UPDATE OF s"
@@ -165,15 +184,16 @@ def _read(connection: Connection, keys: Sequence[EntityKey]) -> dict[EntityKey, 
     return {EntityKey(_NAMED[entity], key): EntityState.from_bytes(raw) for entity, key, raw in found}
 
 
-def _write(connection: Connection, states: Sequence[tuple[EntityKey, bytes]], conflict: str = _UPSERT) -> None:
+def _write(connection: Connection, states: Sequence[tuple[EntityKey, bytes]], conflict: str = _UPSERT) -> int:
+    """Write states with one statement; returns how many rows it made or changed."""
     clock = now()
     if connection.dialect.name != "postgresql":
         rows = [(key.entity.value, key.key, raw, clock) for key, raw in states]
         connection.exec_driver_sql(f"INSERT INTO entity_states (entity, key, state, updated_at) VALUES (?, ?, ?, ?) {conflict}", rows)  # noqa: S608
-        return
+        return len(rows)
     statement = (
         "INSERT INTO entity_states (entity, key, state, updated_at) "  # noqa: S608
         f"SELECT k.entity, k.key, k.state, {clock} FROM unnest(%b::text[], %b::text[], %b::bytea[]) AS k(entity, key, state) {conflict}"
     )
     columns = [key.entity.value for key, _ in states], [key.key for key, _ in states], [raw for _, raw in states]
-    connection.exec_driver_sql(statement, columns)
+    return connection.exec_driver_sql(statement, columns).rowcount
