@@ -24,6 +24,8 @@ class Cause(StrEnum):
     """Events were deleted: their time was over."""
     LATE = "late"
     """Events were loaded after the time at which they say they were known: decisions in between did not see them."""
+    ERASURE = "erasure"
+    """Events of a subject were forgotten: decisions before that may have seen them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +34,14 @@ class Gaps:
 
     Attributes:
         before: events that became known by then may be missing; ``None`` where all are here.
-        late: decisions before it may not have seen events that are here by now; ``None`` where all came in time.
+        late: decisions until then may have seen other events than are here by now; ``None`` where nothing was changed afterwards.
     """
 
     before: Millis | None = None
     late: Millis | None = None
 
     def excuses_all_at(self, as_of: Millis) -> bool:
-        """Whether a decision may not have seen what is here."""
+        """Whether a decision may have seen something else than is here."""
         return self.late is not None and as_of <= self.late
 
 
@@ -55,5 +57,10 @@ def read_gaps(engine: Engine) -> Gaps:
             select(event_gaps.c.cause, func.max(event_gaps.c.until).label("until")).group_by(event_gaps.c.cause)
         ).all()
     found: dict[str, Millis] = {row.cause: row.until for row in rows}
-    late = found.pop(Cause.LATE.value, None)
-    return Gaps(max(found.values(), default=None), late)
+    later = [found.pop(cause.value, None) for cause in (Cause.LATE, Cause.ERASURE)]
+    return Gaps(max(found.values(), default=None), max((until for until in later if until is not None), default=None))
+
+
+def known_until(engine: Engine) -> Millis | None:
+    """Up to when events may be missing; ``None`` where all are here."""
+    return read_gaps(engine).before

@@ -54,8 +54,8 @@ class Why(StrEnum):
     """Its features were defined otherwise than now."""
     BEFORE_EVENTS = "before_events"
     """It looked at a time whose events are not here: history that was loaded as states, or events past their retention."""
-    LOADED_LATER = "loaded_later"
-    """Events that say they were known by then were loaded after it."""
+    CHANGED_LATER = "changed_later"
+    """Events that say they were known by then were loaded after it, or events that it saw were forgotten."""
     AT_ONCE = "at_once"
     """An event about the same entity arrived in the same moment."""
     TOO_MANY_EVENTS = "too_many_events"
@@ -278,7 +278,7 @@ class _Walk:
 
     def _excuse(self, feature: Feature, as_of: Millis) -> Why | None:
         if self._gaps.excuses_all_at(as_of):
-            return Why.LOADED_LATER
+            return Why.CHANGED_LATER
         before = self._gaps.before
         return Why.BEFORE_EVENTS if before is not None and _reaches(feature, as_of, before) else None
 

@@ -124,7 +124,11 @@ def erase(engine: Engine, subject: EntityKey, *, order_ids: Collection[str] = ()
             found.judge(event, judge(event))
         return found, judge
 
-    done = _forget(engine, plan, lambda connection: _forget_orders(connection, orders))
+    def also(connection: Connection) -> None:
+        _forget_orders(connection, orders)
+        note_gap(connection, now(), Cause.ERASURE)  # decisions so far may have seen what is gone
+
+    done = _forget(engine, plan, also)
     return replace(done, wiped=wipe(engine)) if thorough else replace(done, wiped=False)
 
 

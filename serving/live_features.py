@@ -54,11 +54,13 @@ class LiveFeature:
         newest_at: when the newest fact in any of them happened; ``None`` where none came from the store.
         age_s: median age of the newest fact in a value at its decision, of values from the store.
         old_age_s: 95 of 100 are younger.
+        requests: share of values that the request told.
         spread: of the known values; ``None`` where there are too few to say.
     """
 
     values: int
     defaults: float
+    requests: float = 0.0
     newest_at: Millis | None = None
     age_s: float | None = None
     old_age_s: float | None = None
@@ -89,6 +91,7 @@ class _Seen:
     times: Floats
     stored: NDArray[np.bool_]
     default: NDArray[np.bool_]
+    asked: NDArray[np.bool_]
     as_of: NDArray[np.int64]
     decisions: int
     others: int
@@ -135,6 +138,7 @@ def _gather(service: FeatureService, decisions: Sequence[Mapping[str, Any]]) -> 
         np.array([[np.nan if at is None else at for at in row] for row in times], dtype=np.float64).reshape(-1, width),
         named == Origin.STORE.value,
         named == Origin.DEFAULT.value,
+        named == Origin.REQUEST.value,
         np.concatenate(as_of) if as_of else np.zeros(0, dtype=np.int64),
         len(values),
         others,
@@ -151,7 +155,15 @@ def _feature(feature: Feature, index: int, seen: _Seen) -> LiveFeature:
         ages = np.maximum(0.0, seen.as_of[dated] - at) / 1000
         newest_at, age_s, old_age_s = int(at.max()), float(np.median(ages)), float(np.quantile(ages, 0.95))
     shown = len(known) > 0 and (not feature.personal or seen.decisions >= LEAST_PERSONAL)
-    return LiveFeature(len(values), float(default.mean()), newest_at, age_s, old_age_s, spread(known, feature.dtype) if shown else None)
+    return LiveFeature(
+        len(values),
+        float(default.mean()),
+        float(seen.asked[:, index].mean()),
+        newest_at,
+        age_s,
+        old_age_s,
+        spread(known, feature.dtype) if shown else None,
+    )
 
 
 def spread(known: Floats, dtype: Dtype) -> Spread:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -11,11 +12,16 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from feature_store.times import format_time
+from feature_store.views.definition import Feature, duration
 from serving.api import keys
 from serving.console.ports import Wiring
 from serving.console.views.frame import MODELS
 from serving.console.watching import FeatureFacts
 from serving.live_features import QUANTILES, LiveFeature
+
+_UNSAID = re.compile(r",? ?\b\w+=(?:None|False|0\.0|0)\b(?!\.)")
+"""Parts of a formula that say nothing."""
+_LENGTH = re.compile(r"\b(within|lag|per)=(\d+)")
 
 
 def routes(wiring: Wiring) -> APIRouter:
@@ -65,6 +71,11 @@ def entities(one: FeatureFacts) -> tuple[str, ...]:
     return tuple(read) or ("request",)
 
 
+def formula(feature: Feature) -> str:
+    """The formula without what says nothing, lengths of time as people write them."""
+    return _LENGTH.sub(lambda found: f"{found[1]}={duration(int(found[2]))}", _UNSAID.sub("", feature.calculation.formula))
+
+
 def told(one: FeatureFacts) -> dict[str, Any]:
     """A feature as JSON."""
     feature = one.feature
@@ -84,7 +95,7 @@ def told(one: FeatureFacts) -> dict[str, Any]:
         "personal": feature.personal,
         "reason": feature.reason,
         "group": feature.group.value,
-        "formula": feature.calculation.formula,
+        "formula": formula(feature),
         "version": feature.version,
         "view_version": one.view_version,
         "usual": one.card.usual,
@@ -97,6 +108,7 @@ def _live(live: LiveFeature) -> dict[str, Any]:
     return {
         "values": live.values,
         "defaults": live.defaults,
+        "requests": live.requests,
         "newest_at": None if live.newest_at is None else format_time(live.newest_at),
         "age_s": live.age_s,
         "old_age_s": live.old_age_s,

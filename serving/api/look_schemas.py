@@ -88,6 +88,7 @@ class LiveFigures(BaseModel):
 
     values: Annotated[int, Field(description="single values; split-order has one for each candidate lane")]
     defaults: Annotated[float, Field(description="share of values that are the default, as nothing was known")]
+    requests: Annotated[float, Field(description="share of values that the request told")]
     newest_at: Annotated[Time | None, Field(description="when the newest fact in any of them happened")]
     age_s: Annotated[float | None, Field(description="median age of the newest fact in a value when it was used")]
     old_age_s: Annotated[float | None, Field(description="95 of 100 are younger")]

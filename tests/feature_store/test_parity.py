@@ -160,7 +160,7 @@ def test_decisions_before_a_late_load_are_excused_and_later_ones_are_not(sqlite_
         note_gap(connection, AT + HOUR, Cause.LATE)
     after = decide(store, "fraud", AT + 2 * HOUR, 2)
     report = check(sqlite_engine, [before, after])
-    assert (report.equal, report.differing, dict(report.not_comparable)) == (1, 0, {Why.LOADED_LATER: 1})
+    assert (report.equal, report.differing, dict(report.not_comparable)) == (1, 0, {Why.CHANGED_LATER: 1})
     with sqlite_engine.begin() as connection:
         connection.execute(delete(events).where(events.c.event_id == "e-37"))
     assert check(sqlite_engine, [after]).differing == 1

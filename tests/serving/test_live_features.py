@@ -42,7 +42,7 @@ def test_defaults_ages_and_the_newest_fact_are_counted() -> None:
 
 def test_what_the_request_tells_has_no_age() -> None:
     one = live(SERVICE, [groups(3.0, "request")]).features["amount"]
-    assert (one.newest_at, one.age_s, one.defaults) == (None, None, 0.0)
+    assert (one.newest_at, one.age_s, one.defaults, one.requests) == (None, None, 0.0, 1.0)
 
 
 def test_decisions_by_other_definitions_are_counted_and_left_out() -> None:

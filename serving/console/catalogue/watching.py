@@ -221,7 +221,9 @@ HEALTH = {
     "health.parity_example": Message("recorded {recorded}, by the events {rebuilt}", "记录值 {recorded}，按事件重建为 {rebuilt}"),
     "why.other_version": Message("{count}: decided by other definitions", "{count} 次：使用了其他版本的定义"),
     "why.before_events": Message("{count}: look at a time whose events are not here", "{count} 次：涉及的时间段内没有事件"),
-    "why.loaded_later": Message("{count}: events about its time were loaded afterwards", "{count} 次：相关时间的事件在其后才载入"),
+    "why.changed_later": Message(
+        "{count}: events of its time were loaded or forgotten afterwards", "{count} 次：相关时间的事件在其后才载入或已被删除"
+    ),
     "why.at_once": Message("{count}: an event came in the same moment", "{count} 次：同一时刻有事件到达"),
     "why.too_many_events": Message("{count}: beyond what one check may read", "{count} 次：超出单次检查可读取的范围"),
     "why.unreadable": Message("{count}: the record does not tell it any more", "{count} 次：记录中已无所需内容"),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from feature_store.times import Millis
-from feature_store.views.definition import Feature, duration
-from serving.api.features import entities, narrowed
+from feature_store.views.definition import Feature
+from serving.api.features import entities, formula, narrowed
 from serving.console import texts
 from serving.console.contexts import Column, FeatureGroup, FeatureRow, FeaturesPage, Frame, Option, Pair
 from serving.console.messages import say, say_or
@@ -16,9 +15,6 @@ from serving.console.views import words
 from serving.console.watching import FeatureBook, FeatureFacts, Looked
 from serving.live_features import LEAST_PERSONAL, LiveFeature, Spread
 
-_UNSAID = re.compile(r",? ?\b\w+=(?:None|False|0\.0|0)\b(?!\.)")
-"""Parts of a formula that say nothing; the API tells them too."""
-_LENGTH = re.compile(r"\b(within|lag|per)=(\d+)")
 _MOSTLY = 0.9
 """A share of unknown values that a person should look at."""
 
@@ -157,6 +153,8 @@ def _fresh(language: str, feature: Feature, live: LiveFeature | None) -> str:
     if live is None:
         return ""
     if live.age_s is None or live.old_age_s is None:
+        if live.requests:
+            return say(language, "features.age_request")
         return say(language, "features.age_none")
     return say(language, "features.age", age=texts.age(live.age_s, language), old=texts.span(live.old_age_s, language))
 
@@ -186,13 +184,8 @@ def _facts(language: str, one: FeatureFacts) -> Iterable[Pair]:
     yield pair("f_actionable", say(language, "features.yes" if feature.actionable else "features.no"))
     yield pair("f_personal", say(language, "features.yes" if feature.personal else "features.no"))
     yield pair("f_reason", feature.reason, code=True)
-    yield pair("f_formula", _formula(feature), code=True)
+    yield pair("f_formula", formula(feature), code=True)
     yield pair("f_version", feature.version, code=True)
-
-
-def _formula(feature: Feature) -> str:
-    """The formula without what says nothing, lengths of time as people write them."""
-    return _LENGTH.sub(lambda found: f"{found[1]}={duration(int(found[2]))}", _UNSAID.sub("", feature.calculation.formula))
 
 
 def _window(language: str, feature: Feature) -> str:

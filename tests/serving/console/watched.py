@@ -36,7 +36,7 @@ def book(decisions: int = 200) -> FeatureBook:
                 values = (values > 0.8).astype(float)
             personal = feature.personal and decisions < 20
             live = LiveFeature(
-                decisions, 0.95 if index % 9 == 4 else 0.12 * (index % 3), NOW - HOUR, 3_600.0 * (index + 1), 86_400.0 * (index + 1),
+                decisions, 0.95 if index % 9 == 4 else 0.12 * (index % 3), 0.0, NOW - HOUR, 3_600.0 * (index + 1), 86_400.0 * (index + 1),
                 None if personal else spread(values, feature.dtype),
             )  # fmt: skip
             found.append(
