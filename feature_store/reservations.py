@@ -9,22 +9,24 @@ on until the node tells a stock level of a later time. Expiry needs nobody to ru
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, select, text, update
+from sqlalchemy import Connection, Engine, Row, delete, select, update
 
 from feature_store.database import Reads
 from feature_store.entities import Entity
 from feature_store.state import EntityState
-from feature_store.tables import entity_states
+from feature_store.tables import entity_states, reserved_stock
 from feature_store.tables import reservations as table
-from feature_store.times import Millis, now
+from feature_store.times import DAY, Millis, now
 
 FOR_EVER: Final[Millis] = 2**62
 """Settled pieces count until a stock level of a later time is told."""
@@ -122,8 +124,8 @@ class Reserved:
     __slots__ = ("_parts",)
 
     def __init__(self, rows: Iterable[Sequence[Any]] = ()) -> None:
-        """Take rows of (node id, SKU, when settled or ``None``, pieces)."""
-        self._parts: dict[Place, list[tuple[Millis | None, int]]] = {}
+        """Take rows of (node id, SKU, when settled or 0, pieces)."""
+        self._parts: dict[Place, list[tuple[Millis, int]]] = {}
         for node_id, sku, settled_at, qty in rows:
             self._parts.setdefault((node_id, sku), []).append((settled_at, int(qty)))
 
@@ -133,14 +135,16 @@ class Reserved:
     def of(self, node_id: str, sku: str, told_at: Millis | None) -> int:
         """Pieces to be taken off a stock level that was true at ``told_at``; it knows of what was settled until then."""
         parts = self._parts.get((node_id, sku), ())
-        return sum(qty for settled_at, qty in parts if settled_at is None or told_at is None or settled_at > told_at)
+        return sum(qty for settled_at, qty in parts if not settled_at or told_at is None or settled_at > told_at)
 
 
 NONE_RESERVED: Final = Reserved()
 
 
 def reserve(cursor: Any, wanted: Sequence[Reservation], dialect: str) -> None:
-    """Free what the orders had reserved before, and check that all pieces are still there; the caller inserts the rows and commits.
+    """Free what the orders had reserved before, check that all pieces are still there, and count them as reserved.
+
+    The caller inserts the rows of the reservations and commits.
 
     Args:
         cursor: of the driver, in an open transaction: on SQLite one that holds the write lock.
@@ -150,22 +154,48 @@ def reserve(cursor: Any, wanted: Sequence[Reservation], dialect: str) -> None:
     Raises:
         PiecesTaken: some do not fit; roll back, and leave them out.
     """
-    clock = now()
+    clock, mark = now(), "?"
+    orders = [(one.order_id, one.order_version) for one in wanted]
     if dialect == "postgresql":
         # Locks first, in one order for everybody; the statements after it see what those who held them have committed.
-        locks = {_lock(order.order_id) for order in wanted} | {
-            _lock(piece.node_id, piece.sku) for order in wanted for piece in order.pieces
-        }
-        cursor.execute("SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) AS key", (sorted(locks),))
-    mark = "%s" if dialect == "postgresql" else "?"
-    for order in wanted:
-        cursor.execute(_SUPERSEDE.format(mark), (clock, clock, order.order_id, order.order_version))
-    skus = sorted({piece.sku for order in wanted for piece in order.pieces if piece.limit is not None})
+        mark, places = "%s", {(piece.node_id, piece.sku) for one in wanted for piece in one.pieces}
+        cursor.execute(_LOCKS, (sorted({_lock(order_id) for order_id, _ in orders} | {_lock(*place) for place in places}),))
+        cursor.execute(_SUPERSEDE_ALL, (clock, clock, [order_id for order_id, _ in orders], [version for _, version in orders]))
+        freed = cursor.fetchall()
+    else:
+        freed = []
+        for order_id, version in orders:
+            cursor.execute(_SUPERSEDE, (clock, clock, order_id, version))
+            freed += cursor.fetchall()
+    if freed:
+        _add(cursor, mark, [(sku, until, node_id, 0, -qty) for sku, until, node_id, qty in freed])
+    skus = sorted({piece.sku for one in wanted for piece in one.pieces if piece.limit is not None})
     if skus:
-        cursor.execute(_count(mark, len(skus)), (*skus, clock, ""))
+        cursor.execute(_count(mark, len(skus)), (*skus, clock))
         lost = _overtaken(wanted, Reserved(cursor.fetchall()))
         if lost:
             raise PiecesTaken(lost)
+    _add(cursor, mark, [(piece.sku, one.expires_at, piece.node_id, 0, piece.qty) for one in wanted for piece in one.pieces])
+
+
+def _add(cursor: Any, mark: str, sums: Iterable[tuple[str, Millis, str, Millis, int]]) -> None:
+    """Add pieces to the sums of (SKU, until, node id, settled at), or take them off."""
+    together: Counter[tuple[str, Millis, str, Millis]] = Counter()
+    for *place, qty in sums:
+        together[tuple(place)] += qty  # type: ignore[index]
+    rows = sorted((*place, qty) for place, qty in together.items() if qty)
+    for at in range(0, len(rows), _ROWS):
+        part = rows[at : at + _ROWS]
+        cursor.execute(_sum(mark, len(part)), tuple(value for row in part for value in row))
+
+
+@cache
+def _sum(mark: str, rows: int) -> str:
+    values = ", ".join([f"({', '.join([mark] * 5)})"] * rows)
+    return (
+        f"INSERT INTO reserved_stock (sku, until, node_id, settled_at, qty) VALUES {values} "  # noqa: S608 - our own names
+        "ON CONFLICT (sku, until, node_id, settled_at) DO UPDATE SET qty = reserved_stock.qty + excluded.qty"
+    )
 
 
 def _overtaken(wanted: Sequence[Reservation], reserved: Reserved) -> frozenset[str]:
@@ -187,18 +217,34 @@ def _lacks(piece: Piece, reserved: Reserved, promised: Mapping[Place, int]) -> b
     return gone + piece.qty > piece.limit
 
 
-_SUPERSEDE = (
-    "UPDATE reservations SET ending = 'superseded', ended_at = {0}, counts_until = {0}"
-    " WHERE order_id = {0} AND order_version <= {0} AND ending IS NULL"
+_ROWS: Final = 500
+_LOCKS: Final = "SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) AS key"
+_SUPERSEDE: Final = (
+    "UPDATE reservations SET ending = 'superseded', ended_at = ?, counts_until = ?"
+    " WHERE order_id = ? AND order_version <= ? AND ending IS NULL RETURNING sku, expires_at, node_id, qty"
+)
+_SUPERSEDE_ALL: Final = (
+    "UPDATE reservations AS r SET ending = 'superseded', ended_at = %s, counts_until = %s"
+    " FROM unnest(%s::text[], %s::int[]) AS o(order_id, version)"
+    " WHERE r.order_id = o.order_id AND r.order_version <= o.version AND r.ending IS NULL"
+    " RETURNING r.sku, r.expires_at, r.node_id, r.qty"
 )
 
 
+@cache
 def _count(mark: str, skus: int) -> str:
-    """Pieces that count, by node, SKU and when they were settled; without those that one order holds itself."""
+    """Pieces that count, by node, SKU and when they were settled."""
     return (
-        f"SELECT node_id, sku, ended_at, sum(qty) FROM reservations WHERE sku IN ({', '.join([mark] * skus)})"  # noqa: S608 - our own names
-        f" AND counts_until > {mark} AND (order_id <> {mark} OR ended_at IS NOT NULL) GROUP BY node_id, sku, ended_at"
+        f"SELECT node_id, sku, settled_at, sum(qty) FROM reserved_stock WHERE sku IN ({', '.join([mark] * skus)})"  # noqa: S608 - our own names
+        f" AND until > {mark} GROUP BY node_id, sku, settled_at"
     )
+
+
+@cache
+def _count_others(mark: str, skus: int) -> str:
+    """The same without those that one order holds itself."""
+    own = f"SELECT node_id, sku, 0, -qty FROM reservations WHERE order_id = {mark} AND ending IS NULL AND expires_at > {mark}"  # noqa: S608
+    return f"{_count(mark, skus)} UNION ALL {own}"
 
 
 def _lock(*parts: str) -> int:
@@ -219,7 +265,7 @@ class ReservationStore:
         names = tuple(dict.fromkeys(skus))
         if not names:
             return NONE_RESERVED
-        return Reserved(self._reads.rows(_count(self._reads.mark, len(names)), (*names, at, order_id)))
+        return Reserved(self._reads.rows(_count_others(self._reads.mark, len(names)), (*names, at, order_id, at)))
 
     def get(self, reservation_id: str, principal: str) -> Held:
         """One reservation, as it stands.
@@ -253,7 +299,8 @@ class ReservationStore:
             clock = now()
             found = _found(connection, reservation_id, principal, clock)
             if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _lock(found.order_id)})
+                locks = sorted({_lock(found.order_id), *(_lock(piece.node_id, piece.sku) for piece in found.pieces)})
+                connection.exec_driver_sql(_LOCKS, (locks,))
                 found = _found(connection, reservation_id, principal, clock)
             if found.state is state:
                 return found
@@ -262,9 +309,23 @@ class ReservationStore:
             until = FOR_EVER if state is State.SETTLED else clock
             change = update(table).where(table.c.reservation_id == reservation_id)
             connection.execute(change.values(ending=state.value, ended_at=clock, counts_until=until))
+            _move(connection, found, clock, settled=state is State.SETTLED)
             if state is State.SETTLED:
                 _forget_counted(connection, found.pieces, clock)
             return _found(connection, reservation_id, principal, clock)
+
+
+def _move(connection: Connection, found: Held, clock: Millis, *, settled: bool) -> None:
+    """Take what was held off the sums; where it is settled, count it there from now on."""
+    sums = [(piece.sku, found.expires_at, piece.node_id, 0, -piece.qty) for piece in found.pieces]
+    if settled:
+        sums += [(piece.sku, FOR_EVER, piece.node_id, clock, piece.qty) for piece in found.pieces]
+    cursor = connection.connection.cursor()
+    with contextlib.closing(cursor):
+        _add(cursor, "%s" if connection.dialect.name == "postgresql" else "?", sums)
+        for sku in sorted({piece.sku for piece in found.pieces}):  # what counts no more need not be kept
+            mark = "%s" if connection.dialect.name == "postgresql" else "?"
+            cursor.execute(f"DELETE FROM reserved_stock WHERE sku = {mark} AND until <= {mark}", (sku, clock - DAY))  # noqa: S608
 
 
 def _found(connection: Connection, reservation_id: str, principal: str, clock: Millis) -> Held:
@@ -296,3 +357,5 @@ def _forget_counted(connection: Connection, pieces: Iterable[Piece], clock: Mill
                 .where(table.c.ended_at <= told.event_time)
                 .values(counts_until=table.c.ended_at)
             )
+            sums = delete(reserved_stock).where(reserved_stock.c.sku == piece.sku, reserved_stock.c.until == FOR_EVER)
+            connection.execute(sums.where(reserved_stock.c.node_id == piece.node_id, reserved_stock.c.settled_at <= told.event_time))

@@ -75,3 +75,14 @@ reservations = Table(
     Column("counts_until", BigInteger, nullable=False, comment="until when the pieces are missing from the usable stock"),
     Index(None, "sku", "counts_until"),
 )
+
+reserved_stock = Table(
+    "reserved_stock",
+    metadata,
+    Column("sku", String(255), primary_key=True),
+    Column("until", BigInteger, primary_key=True, comment="until when these pieces count"),
+    Column("node_id", Text, primary_key=True),
+    Column("settled_at", BigInteger, primary_key=True, comment="0 for pieces that are held"),
+    Column("qty", BigInteger, nullable=False),
+)
+"""Sums over reservations, so that a SKU with thousands of them is read like any other."""

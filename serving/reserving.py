@@ -10,6 +10,9 @@ from governance.decision import Status
 from models.specs import DecisionType, Outcome
 from serving.knowing import Made
 
+_GRAINS = 128
+"""Reservations of one SKU that end in the same part of the time that they hold are counted as one."""
+
 _PLANS = frozenset({Outcome.PLANNED, Outcome.PARTIAL})
 
 
@@ -33,7 +36,9 @@ def reservation(one: Made, record_id: str, principal: str, at: Millis, hold_ms: 
     if decision.status is Status.FALLBACK:
         return Reservation(record_id, order.order_id, version - 1, principal, at, at, ()) if version > 1 else None
     pieces = _pieces(one) if decision.outcome in _PLANS else ()
-    return Reservation(record_id, order.order_id, version, principal, at, at + hold_ms, pieces)
+    grain = max(1, hold_ms // _GRAINS)
+    expires_at = -(-(at + hold_ms) // grain) * grain
+    return Reservation(record_id, order.order_id, version, principal, at, expires_at, pieces)
 
 
 def release_of_lower(one: Made, record_id: str, principal: str, at: Millis) -> Reservation | None:

@@ -185,7 +185,7 @@ def test_only_who_asked_may_end_it(engine: Engine, store: ReservationStore) -> N
 
 
 def test_stock_less_what_is_reserved() -> None:
-    reserved = Reserved([("N1", "A", None, 3), ("N1", "A", 100, 2), ("N2", "A", 100, 7)])
+    reserved = Reserved([("N1", "A", 0, 3), ("N1", "A", 100, 2), ("N2", "A", 100, 7)])
     assert [reserved.of("N1", "A", told_at) for told_at in (99, 100, None)] == [5, 3, 5]
     assert reserved.of("N1", "B", 0) == 0
     stock = Stock("N1", "A", 10, 2, 99, reserved=5)

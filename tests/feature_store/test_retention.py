@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterable
@@ -17,10 +18,10 @@ from feature_store.database import make_engine
 from feature_store.entities import Entity, EntityKey
 from feature_store.events import Event, EventType
 from feature_store.folding import replay
-from feature_store.gaps import Cause, known_until, note_gap
+from feature_store.gaps import Cause, note_gap, read_gaps
 from feature_store.online import OnlineStore
 from feature_store.passes import all_events, event_notes, event_passes
-from feature_store.reservations import Piece, Reservation, ReservationStore
+from feature_store.reservations import Piece, Reservation, ReservationStore, reserve
 from feature_store.retention import ErasureRefused, Forgotten, erase, expire
 from feature_store.state import code
 from feature_store.tables import entity_states, entity_states_before, entity_states_next, reservations
@@ -81,6 +82,8 @@ def hold(engine: Engine, order_id: str, hold_ms: int = MINUTE) -> None:
     one = Reservation(f"r-{code(order_id)}", order_id, 1, "oms", at, at + hold_ms, (Piece("N1", "S-1", 2),))
     names = [column.name for column in reservations.columns]
     with engine.begin() as connection:
+        with contextlib.closing(connection.connection.cursor()) as cursor:
+            reserve(cursor, [one], engine.dialect.name)
         connection.execute(insert(reservations), [dict(zip(names, row, strict=True)) for row in one.rows()])
 
 
@@ -251,7 +254,7 @@ def test_each_kind_is_kept_as_long_as_it_may_be(engine: Engine, monkeypatch: pyt
     assert done.events == len(told) - len(left)
     assert kept(engine) == {event.event_id for event in left}
     assert as_replayed(engine, left)
-    assert known_until(engine) is not None
+    assert read_gaps(engine).before is not None
     assert expire(engine, {Entity.CUSTOMER: 7, Entity.IP: 5}, AT + 9 * DAY) == Forgotten()
     assert expire(engine, {}) == Forgotten()
     with pytest.raises(ErasureRefused):
