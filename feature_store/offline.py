@@ -70,10 +70,19 @@ class Batch:
             found[name + AT] = np.ma.masked_array(times, times < 0)
         return found
 
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Its columns as an Arrow stream, by the PyCapsule protocol: pyarrow, polars and DuckDB take a batch as it is.
+
+        What is not known is null.
+        """
+        connection = duckdb.connect()  # lives as long as the stream that it feeds
+        connection.register("rows", self.columns())
+        return connection.sql("FROM rows").__arrow_c_stream__(requested_schema)
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A training set on disk: a folder of Parquet files, each a batch."""
+    """A training set on disk: a folder of Parquet files, each a batch; what is not known is null."""
 
     folder: Path
     rows: int

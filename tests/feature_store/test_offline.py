@@ -100,3 +100,12 @@ def test_a_training_set_is_written_all_at_once_or_not_at_all(archive: Archive, t
     with pytest.raises(OrderMissing):
         write_training_set(archive, [SERVICES["fraud"].feature("amount")], [asked(NOW)], tmp_path / "sets" / "two")
     assert [path.name for path in (tmp_path / "sets").iterdir()] == ["one"]
+
+
+def test_a_batch_is_an_arrow_stream(archive: Archive) -> None:
+    (batch,) = training_set(archive, ALL, [asked(NOW), asked(NOW - 3 * DAY)])
+    with duckdb.connect() as connection:
+        connection.register("told", batch)
+        found = connection.execute("SELECT row, as_of, spent, spent__at FROM told ORDER BY row").fetchall()
+    assert found[0] == (0, NOW, 60.0, NOW)
+    assert found[1] == (1, NOW - 3 * DAY, None, None)
