@@ -39,12 +39,12 @@ def an_order(**changes: Any) -> Order:
     return Order.model_validate(order | changes)
 
 
-def told(kind: EventType, at: int, /, valid_from: int | None = None, **data: object) -> Event:
+def told(kind: EventType, at: int, /, valid_from: int | None = None, **data: Any) -> Event:
     return Event(f"{kind}-{at}-{data}", kind, at, at, data, valid_from=valid_from)
 
 
-def placed(number: int, at: int, **data: object) -> Event:
-    parties = {"device_id": "D-2", "address_id": "A-1", "payment_token": "T-1", "ip": "100.64.0.1"}
+def placed(number: int, at: int, **data: Any) -> Event:
+    parties: dict[str, Any] = {"device_id": "D-2", "address_id": "A-1", "payment_token": "T-1", "ip": "100.64.0.1"}
     return told(EventType.ORDER_PLACED, at, **({"order_id": f"O-{number}", "customer_id": "C-2", "amount": 100, "qty": 3} | parties | data))
 
 
@@ -53,8 +53,8 @@ def of(kind: str, events: Sequence[Event], order: Order | None = None, as_of: in
     return dict(zip(snapshot.names, snapshot.values.tolist(), strict=True))
 
 
-def node(**data: object) -> Event:
-    said = {
+def node(**data: Any) -> Event:
+    said: dict[str, Any] = {
         "node_id": "N1",
         "region": "east",
         "lat": 31.0,
@@ -67,8 +67,8 @@ def node(**data: object) -> Event:
     return told(EventType.NODE_STATUS, NOW - HOUR, **(said | {"processing_h": 5, "cutoff_hour": 18} | data))
 
 
-def rate(days: int = 40, **data: object) -> Event:
-    said = {"node_id": "N1", "region": "east", "service": "std", "fixed": 5, "per_kg": 1, "transit_days": 1.5}
+def rate(days: int = 40, **data: Any) -> Event:
+    said: dict[str, Any] = {"node_id": "N1", "region": "east", "service": "std", "fixed": 5, "per_kg": 1, "transit_days": 1.5}
     return told(EventType.LANE_RATE, NOW - days * DAY, **(said | data))
 
 
