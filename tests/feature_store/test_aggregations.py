@@ -112,7 +112,7 @@ def online(part: Part, events: list[Event], order: Order, as_of: int, lane: Rate
 def ago(draw: st.DrawFn) -> int:
     """A time before the decision: often on the edge of a window, often the same as another's."""
     edges = [0, *WINDOWS, *LAGS, *(lag + within for lag in LAGS for within in WINDOWS), DAY // 4, DAY + DAY // 4]
-    return draw(st.sampled_from(edges)) + draw(st.sampled_from([-1, 0, 0, 1, 7 * MINUTE, 3 * HOUR]))
+    return draw(st.sampled_from(edges)) + draw(st.sampled_from([-1, 0, 0, 1, 7 * MINUTE, 3 * HOUR, -MINUTE // 2]))
 
 
 def told(draw: st.DrawFn, name: str, kind: Kind) -> object:
@@ -137,7 +137,7 @@ def events_of(draw: st.DrawFn, kinds: list[EventType], most: int = 14) -> list[E
         fields = VOCABULARY[kind]
         data = {name: told(draw, name, field.kind) for name, field in fields.items() if field.required or draw(st.integers(0, 9))}
         at = NOW - ago(draw)
-        known = at + draw(st.sampled_from([0, 0, 1, HOUR, 7 * DAY]))
+        known = at + draw(st.sampled_from([0, 0, 1, HOUR, 7 * DAY, -MINUTE]))  # the last: a clock that is ahead
         starts = at + draw(st.sampled_from([0, DAY, -DAY])) if draw(st.booleans()) else None
         found.append(Event(f"E-{number}", kind, at, known, data, starts))
     return found
@@ -210,6 +210,34 @@ def test_any_aggregate_equals_the_slow_obvious_one(data: st.DataObject) -> None:
 @given(st.data())
 def test_any_aggregate_equals_the_slow_obvious_one_at_thousands_of_points(data: st.DataObject) -> None:
     check_any_aggregate(data)
+
+
+@pytest.mark.parametrize("within", WINDOWS)
+@pytest.mark.parametrize("lag", LAGS)
+def test_a_window_ends_where_it_is_said_to_the_millisecond(within: int, lag: int) -> None:
+    part = Aggregate(Entity.CUSTOMER, "orders", How.COUNT, within, lag)
+    service = FeatureService("tried", (a_feature(calculation=of(part)),))
+    for edge, older in ((lag, 0), (lag, 1), (lag + within, 0), (lag + within, 1)):
+        for off in (-1, 0, 1):
+            ages = [(lag + within // 2, 1), (edge + off, 2), (lag + within + DAY, 3)][: 2 + older]
+            data = {"customer_id": "customer_id-1", "amount": 1}
+            events = [
+                Event(f"E-{n}", EventType.ORDER_PLACED, NOW - age, min(NOW, NOW - age), data | {"order_id": f"O-{n}"}) for age, n in ages
+            ]
+            wanted = 1 + (lag <= edge + off < lag + within)
+            assert value_of(part, events, question(an_order(), NOW)) == online(part, events, an_order(), NOW)
+            assert snapshot_of(service, an_order(), replay(events), NOW).values.tolist() == [wanted], (edge, off)
+
+
+def test_a_mark_that_lies_ahead_does_not_count_yet() -> None:
+    data = {"customer_id": "customer_id-1", "amount": 1, "order_id": "O-1"}
+    part = Aggregate(Entity.CUSTOMER, "orders", How.SHARE, having="chargebacks")
+    for ahead, share in ((0, 1.0), (1, 0.0)):
+        events = [Event("E-1", EventType.ORDER_PLACED, NOW - DAY, NOW, data), Event("E-2", EventType.CHARGEBACK, NOW + ahead, NOW, data)]
+        found = online(part, events, an_order(), NOW)
+        assert found is not None
+        assert found == value_of(part, events, question(an_order(), NOW))
+        assert found[0] == share
 
 
 @pytest.mark.parametrize("seed", range(6))
