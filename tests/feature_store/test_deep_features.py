@@ -44,8 +44,15 @@ def told(kind: EventType, at: int, /, valid_from: int | None = None, **data: Any
 
 
 def placed(number: int, at: int, **data: Any) -> Event:
-    parties: dict[str, Any] = {"device_id": "D-2", "address_id": "A-1", "payment_token": "T-1", "ip": "100.64.0.1"}
-    return told(EventType.ORDER_PLACED, at, **({"order_id": f"O-{number}", "customer_id": "C-2", "amount": 100, "qty": 3} | parties | data))
+    said: dict[str, Any] = {
+        "order_id": f"O-{number}",
+        "customer_id": "C-2",
+        "amount": 100,
+        "qty": 3,
+        "device_id": "D-2",
+        "address_id": "A-1",
+    }
+    return told(EventType.ORDER_PLACED, at, **(said | {"payment_token": "T-1", "ip": "100.64.0.1"} | data))
 
 
 def of(kind: str, events: Sequence[Event], order: Order | None = None, as_of: int = NOW) -> dict[str, float]:

@@ -18,8 +18,11 @@ from training.world import simulate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-ORDERS, SEED = 60_000, 5
+ORDERS, SEED = 60_000, 26
+"""A world on which nobody has tuned anything."""
 FEW_ORDERS, SEEDS = 20_000, (1, 2, 3)
+GAP = 0.03
+"""How far a model's AUC on the newest fifth may stay behind that of p_knowable."""
 TRIALS = 4
 """Configurations tried: counted, so that the outcome is the same under every load."""
 
@@ -35,13 +38,13 @@ def trained(kind: str, frame: HistoryFrame) -> TrainedModel:
     return train(from_history(frame), spec, lambda rows: cards_of_views(service.features, rows))
 
 
-@pytest.mark.parametrize("kind", ["acceptance", "fraud"])
+@pytest.mark.parametrize("kind", ["acceptance", "fraud", "split-order"])
 def test_models_come_near_to_what_can_be_known(history: History, kind: str) -> None:
     evaluation = trained(kind, history.frames[kind]).evaluation
     metrics = {name: found.value for name, found in evaluation.metrics.items()}
     assert evaluation.ceiling is not None
     assert metrics["auc"] is not None
-    assert metrics["auc"] > evaluation.ceiling - 0.06
+    assert evaluation.ceiling - GAP < metrics["auc"] < evaluation.ceiling + 0.005, "nor better than what can be known"
     assert metrics["calibration_slope"] is not None
     assert 0.8 <= metrics["calibration_slope"] <= 1.2
     assert metrics["ece"] is not None
