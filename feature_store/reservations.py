@@ -160,7 +160,8 @@ def reserve(cursor: Any, wanted: Sequence[Reservation], dialect: str) -> None:
         # Locks first, in one order for everybody; the statements after it see what those who held them have committed.
         mark, places = "%s", {(piece.node_id, piece.sku) for one in wanted for piece in one.pieces}
         cursor.execute(_LOCKS, (sorted({_lock(order_id) for order_id, _ in orders} | {_lock(*place) for place in places}),))
-        cursor.execute(_SUPERSEDE_ALL, (clock, clock, [order_id for order_id, _ in orders], [version for _, version in orders]))
+        ids = [order_id for order_id, _ in orders]
+        cursor.execute(_SUPERSEDE_ALL, (clock, clock, ids, [version for _, version in orders], ids))
         freed = cursor.fetchall()
     else:
         freed = []
@@ -223,10 +224,10 @@ _SUPERSEDE: Final = (
     "UPDATE reservations SET ending = 'superseded', ended_at = ?, counts_until = ?"
     " WHERE order_id = ? AND order_version <= ? AND ending IS NULL RETURNING sku, expires_at, node_id, qty"
 )
-_SUPERSEDE_ALL: Final = (
+_SUPERSEDE_ALL: Final = (  # by a list of orders, which the index finds; a join with one may be planned as a scan for each
     "UPDATE reservations AS r SET ending = 'superseded', ended_at = %s, counts_until = %s"
-    " FROM unnest(%s::text[], %s::int[]) AS o(order_id, version)"
-    " WHERE r.order_id = o.order_id AND r.order_version <= o.version AND r.ending IS NULL"
+    " WHERE r.order_id = ANY(%s::text[]) AND r.ending IS NULL"
+    " AND r.order_version <= (%s::int[])[array_position(%s::text[], r.order_id::text)]"
     " RETURNING r.sku, r.expires_at, r.node_id, r.qty"
 )
 
