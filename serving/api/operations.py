@@ -207,11 +207,11 @@ DECISIONS: tuple[Operation, ...] = (
 """The routes of :class:`serving.api.decisions.DecisionsApp`."""
 
 _TABLE_EXAMPLE = (
-    "Country,Shipment Mode,Weight (Kilograms),Scheduled Delivery Date,late\n"
-    "Nigeria,Air,1200,2015-03-02,1\nVietnam,Ocean,8400,2015-03-09,0\nZambia,Truck,310.5,2015-03-11,0\n"
+    "placed_at,region,service,carrier,pieces,weight_g,late\n2026-03-02T01:12:00Z,west,std,Jade Express,2,1200,1\n"
+    "2026-03-02T01:15:00Z,east,express,Jade Express,1,310.5,0\n2026-03-02T01:31:00Z,north,std,River Post,3,8400,0\n"
 )
 _TRAINING_EXAMPLE = {
-    "dataset_id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b", "template": "custom", "target": "late", "time": "Scheduled Delivery Date",
+    "dataset_id": "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b", "template": "custom", "target": "late", "time": "placed_at",
     "name": CUSTOM_TYPE, "budget_s": 60,
 }  # fmt: skip
 

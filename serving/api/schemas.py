@@ -161,4 +161,10 @@ SPLIT_EXAMPLE: dict[str, Any] = {
     "constraints": {"max_shipments": 3, "deliver_by": None, "forbid_nodes": [], "require_nodes": []},
     "weights": {"cost": 1, "lateness": 1, "carbon": 1, "split": 1},
 }
-CUSTOM_EXAMPLE: dict[str, Any] = {"mode": "live", "row": {"Country": "Nigeria", "Weight (Kilograms)": 1200}, "order_id": "SO-1001"}
+CUSTOM_EXAMPLE: dict[str, Any] = {
+    "mode": "live",
+    "row": {
+        "placed_at": "2026-11-11T00:00:03.120Z", "region": "west", "service": "std", "carrier": "Jade Express", "pieces": 2, "weight_g": 1200,
+    },
+    "order_id": "SO-1001",
+}  # fmt: skip

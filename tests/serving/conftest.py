@@ -41,7 +41,8 @@ from serving.edges import recall_from, reserved_from, runner, states_from
 from serving.force import Force
 from serving.lookups import Lookups
 
-COUNTRIES = ("Nigeria", "Vietnam", "Kenya")
+PARCEL = ("placed_at", "region", "service", "carrier", "pieces", "weight_g")
+"""The columns of the custom type: those of the documented example."""
 
 
 def _train(features: np.ndarray[Any, Any], names: list[str], seed: int) -> tuple[str, Calibrator]:
@@ -77,11 +78,20 @@ def _built_in(decision_type: str, seed: int) -> ArtifactContents:
 
 def _custom(seed: int) -> ArtifactContents:
     generator = np.random.default_rng(seed)
-    rows = [(COUNTRIES[int(c)], f"{w:.1f}") for c, w in zip(generator.integers(0, 3, 900), generator.normal(50, 20, 900), strict=True)]
-    columns = [type_column(text) for text in read_columns(["Country", "Weight (Kilograms)"], rows)]
+    rows = [
+        (
+            f"2026-{month:02}-{day:02}T{hour:02}:00:00Z", ("east", "west")[region], ("std", "express")[express],
+            ("Jade Express", "River Post", "Crane Air")[carrier], str(pieces), f"{weight:.1f}",
+        )
+        for month, day, hour, region, express, carrier, pieces, weight in zip(
+            *(generator.integers(low, high, 900) for low, high in ((1, 13), (1, 29), (0, 24), (0, 2), (0, 2), (0, 3), (1, 6))),
+            generator.normal(900, 200, 900), strict=True,
+        )
+    ]  # fmt: skip
+    columns = [type_column(text) for text in read_columns(list(PARCEL), rows)]
     encoder = RowEncoder.fit(columns)
     features = encoder.encode_columns(columns)
-    text, calibrator = _train(features, ["f0", "f1"], seed)
+    text, calibrator = _train(features, [f"f{i}" for i in range(features.shape[1])], seed)
     return ArtifactContents(
         name="parcel-late", type="parcel-late", task=Task.BINARY, model_text=text, features=cards_of_table(encoder, features),
         calibrator=calibrator, labels=("on time", "late"), event="late", threshold=0.5, base_rate=0.3, encoder=encoder,

@@ -2,7 +2,8 @@
 
     python tests/serving/api/record_examples.py HOME TABLE.csv TARGET
 
-HOME is a demo home that nobody is using; it is changed. TABLE is any file that trains a custom type.
+HOME is a demo home that nobody is using; it is changed. TABLE is a file with the columns of ``schemas.CUSTOM_EXAMPLE`` and a target, such as
+``shipments.csv`` of ``ordinance simulate`` cut to these columns.
 """
 
 from __future__ import annotations
@@ -119,6 +120,8 @@ def decide(recorder: Recorder) -> None:
         if name == "acceptance":
             keep("decision", recorder.ask("GET", told["links"]["self"], Role.AUDITOR))
             keep("explanation", recorder.ask("GET", f"{told['links']['self']}/explanation", Role.AUDITOR), whole=True)
+        if told.get("reservation"):
+            keep("reservation", recorder.ask("POST", f"/v1/reservations/{told['reservation']['id']}/settle", Role.OMS))
     ready = recorder.wired.force().to_json()
     told = {"status": "ready", "reasons": [], "models": ready["models"], "generation": ready["generation"], "version": version("ordinance")}
     (contract.EXAMPLES / "readyz.json").write_text(json.dumps(told, indent=1) + "\n")

@@ -135,10 +135,10 @@ REPORT: dict[str, Any] = {
     "task": None,
     "file": {"encoding": "utf-8", "delimiter": ",", "bytes": 4_200_000},
     "distributions": {
-        "late": {"top": [["0", 9138], ["1", 1186]], "others": 0},
+        "late": {"top": [["0", 9000], ["1", 1000]], "others": 0},
         "Country": {
-            "top": [["South Africa", 1406], ["Nigeria", 1194], ["Côte d'Ivoire", 1083], ["Uganda", 779], ["Vietnam", 688]],
-            "others": 5174,
+            "top": [["South Africa", 900], ["Nigeria", 800], ["Côte d'Ivoire", 700], ["Uganda", 600], ["Vietnam", 500]],
+            "others": 6500,
         },
         "Weight (Kilograms)": {
             "bins": [900, 700, 640, 500, 410, 300, 260, 220, 190, 150, 120, 100, 90, 70, 60, 55, 40, 35, 30, 22, 18, 15, 9, 30],
