@@ -63,11 +63,17 @@ def replayed(told: Iterable[Event]) -> dict[EntityKey, bytes]:
     return {key: state.to_bytes() for key, state in replay(told).items()}
 
 
+def keep(patch: pytest.MonkeyPatch, items: int) -> None:
+    """Let placed orders enter series of so many items."""
+    changed = tuple(replace(fold, keep=items) for fold in folding.FOLDS[EventType.ORDER_PLACED])
+    patch.setitem(folding.FOLDS, EventType.ORDER_PLACED, changed)
+    patch.setitem(folding._GROUPS, EventType.ORDER_PLACED, folding._grouped(changed))
+    folding.feeding.cache_clear()
+
+
 @pytest.fixture
 def another_definition(monkeypatch: pytest.MonkeyPatch) -> None:
-    changed = tuple(replace(fold, keep=3) for fold in folding.FOLDS[EventType.ORDER_PLACED])
-    monkeypatch.setitem(folding.FOLDS, EventType.ORDER_PLACED, changed)
-    folding.feeding.cache_clear()
+    keep(monkeypatch, 3)
 
 
 def test_states_after_a_rebuild_are_those_of_a_replay(engine: Engine) -> None:
@@ -89,7 +95,7 @@ def test_a_new_definition_is_filled_and_the_old_states_are_kept(
 ) -> None:
     told = some_events(300, 2)
     with monkeypatch.context() as old:
-        old.setitem(folding.FOLDS, EventType.ORDER_PLACED, tuple(replace(fold, keep=64) for fold in folding.FOLDS[EventType.ORDER_PLACED]))
+        keep(old, 64)
         note_empty(engine)
         OnlineStore(engine).ingest(told)
         first = stored(engine)
@@ -152,7 +158,7 @@ def test_a_preview_says_what_would_change_and_changes_nothing(
     engine: Engine, another_definition: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as old:
-        old.setitem(folding.FOLDS, EventType.ORDER_PLACED, tuple(replace(fold, keep=64) for fold in folding.FOLDS[EventType.ORDER_PLACED]))
+        keep(old, 64)
         OnlineStore(engine).ingest(some_events(400, 9))
     before = stored(engine)
     found = preview(engine)

@@ -58,7 +58,7 @@ def killed_at(process: subprocess.Popen[bytes], engine: Engine, threshold: int, 
     while process.poll() is None:
         with engine.connect() as connection:
             if connection.execute(select(func.count()).select_from(events)).scalar_one() >= threshold:
-                time.sleep(moments.random() * 0.15)  # anywhere within the next transaction or two
+                time.sleep(moments.random() * 0.03)  # anywhere within the next transaction or two
                 break
         time.sleep(0.002)
     process.kill()
