@@ -230,8 +230,8 @@ def test_a_business_user_finds_out_what_a_number_means(chromium: Any, served: Se
     page.get_by_role("link", name="Features").click()
     page.get_by_label("Decision type").select_option("acceptance")
     page.get_by_label("Words in name or meaning").fill("return rate last 3")
-    page.get_by_role("button", name="Show").click()
-    page.wait_for_url("**type=acceptance**")
+    with page.expect_navigation(url="**type=acceptance**", wait_until="load"):
+        page.get_by_role("button", name="Show").click()
     assert page.locator(".catalogue > li").count() == 1
     row = page.locator("#acceptance-customer_return_share_3")
     assert row.get_by_role("heading").inner_text() == "Return rate of the customer's last 3 orders"
@@ -240,7 +240,8 @@ def test_a_business_user_finds_out_what_a_number_means(chromium: Any, served: Se
     row.get_by_text("Definition").click()
     assert row.get_by_text("delivered, returned").is_visible()
     assert row.get_by_text("Customer care").is_visible()
-    page.get_by_role("link", name="Show all").click()
+    with page.expect_navigation(wait_until="load"):
+        page.get_by_role("link", name="Show all").click()
     assert page.locator(".catalogue > li").count() > 100
     visitor.close()
 
