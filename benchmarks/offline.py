@@ -27,7 +27,8 @@ from feature_store.offline import Archive, Request, training_set
 from feature_store.offline_archive import FORMAT, Segment, folds_digest
 from feature_store.times import DAY, HOUR, MINUTE, Millis, parse_time
 from feature_store.views.aggregations import of, ratio
-from feature_store.views.definition import Aggregate, Dtype, Feature, Group, How, Unit
+from feature_store.views.definition import Dtype, Feature, Group, Unit
+from feature_store.views.parts import Aggregate, How
 from feature_store.views.situation import Own
 
 START = parse_time("2026-01-01T00:00:00Z")

@@ -21,7 +21,8 @@ from feature_store.state import EntityState
 from feature_store.times import DAY, HOUR, MINUTE, Millis
 from feature_store.views import snapshot_of
 from feature_store.views.aggregations import of
-from feature_store.views.definition import Aggregate, Dtype, Feature, FeatureService, Group, How, Unit
+from feature_store.views.definition import Dtype, Feature, FeatureService, Group, Unit
+from feature_store.views.parts import Aggregate, How
 from feature_store.views.situation import Own, keys_of
 from serving.garbage import collect_less
 from training.world import SimulatedOrder

@@ -29,7 +29,8 @@ from feature_store.offline_duckdb import MEMORY, append, connect, file_list, quo
 from feature_store.offline_requests import Request, stage
 from feature_store.offline_rows import OrderMissing, Part, Replay, Slice, aggregates, compute, histories, plain
 from feature_store.offline_sql import Asked, Computed
-from feature_store.views.definition import Aggregate, Feature, How
+from feature_store.views.definition import Feature
+from feature_store.views.parts import Aggregate, How
 
 __all__ = ["Added", "Archive", "ArchiveRefused", "Batch", "OrderMissing", "Request", "Written", "training_set", "write_training_set"]
 

@@ -21,7 +21,8 @@ from feature_store.order import Order
 from feature_store.state import EntityState, Item
 from feature_store.times import Millis
 from feature_store.views.aggregations import evaluator
-from feature_store.views.definition import Aggregate, Feature, Known, settle
+from feature_store.views.definition import Feature, Known, settle
+from feature_store.views.parts import Aggregate
 from feature_store.views.situation import Own, Situation
 
 LASTING: Final = frozenset({Entity.SKU, Entity.SUPPLIER, Entity.REGION, Entity.NETWORK})

@@ -1,4 +1,4 @@
-"""Aggregates as SQL: the same :class:`~feature_store.views.definition.Aggregate` that is interpreted online, for a million requests at once.
+"""Aggregates as SQL: the same :class:`~feature_store.views.parts.Aggregate` that is interpreted online, for a million requests at once.
 
 **Series.** A request is paired with the items that the online state would hold at its moment, and the pairs are reduced. An item is held from
 ``known`` until ``keep`` newer ones are known; that moment, ``gone``, is the ``keep``-th smallest ``known`` among the items after it, for most
@@ -21,7 +21,7 @@ import numpy as np
 
 from feature_store.entities import Entity
 from feature_store.offline_duckdb import append
-from feature_store.views.definition import Aggregate, How
+from feature_store.views.parts import Aggregate, How
 
 FOR_EVER: Final = 2**62
 """When what is held for ever goes."""

@@ -35,7 +35,8 @@ from feature_store.state import EntityState
 from feature_store.tables import events
 from feature_store.times import DAY, SECOND, Millis
 from feature_store.views import SERVICES, build_snapshot, entity_keys, lane_snapshots
-from feature_store.views.definition import Aggregate, Feature
+from feature_store.views.definition import Feature
+from feature_store.views.parts import Aggregate
 
 AT_ONCE: Millis = SECOND
 """An event and a decision so close together may have met in either order: the clock that stamps one is not the lock that orders both."""

@@ -267,15 +267,9 @@ def build_problem(
     skus = list(dict.fromkeys(line.sku for line in order.lines))
     stock, held_back, reserved = _stock(network, index, skus)
     blocked = _blocked(order, nodes, at, arrival, constraints)
-    weight_g = np.array([prices.unknown_weight_g if line.weight_g is None else line.weight_g for line in order.lines])
-    per_kg = np.array([lane.per_kg_micros for lane in lanes], dtype=np.float64)
-    co2e_g = weight_g[:, None] * np.array([lane.co2e_g_per_kg for lane in lanes])[None, :] / 1000.0
-    carriage = _whole(weight_g[:, None] * per_kg[None, :] / 1000.0)
-    term_piece = np.stack([_whole(carriage * weights.cost), _whole(co2e_g * (prices.carbon_per_kg / 1000.0 * weights.carbon))])
+    carriage, co2e_g, term_piece = _piece_terms(order, lanes, weights, prices)
     own = np.array([lane.fixed_micros + nodes[n].processing_cost_micros for lane, n in zip(lanes, at, strict=True)], dtype=np.float64)
-    late = np.array([risk.p_late for risk in known]) * (prices.late_shipment * weights.lateness)
-    split = int(_whole(np.array([prices.split * weights.split]))[0])
-    term_fixed = np.stack([_whole(own * weights.cost), _whole(late), np.full(len(lanes), split, dtype=np.int64)])
+    term_fixed = _shipment_terms(own, np.array([risk.p_late for risk in known]), weights, prices)
     allowed = np.ones((len(order.lines), len(lanes)), dtype=np.bool_)
     for mask in blocked.values():
         allowed &= ~mask
@@ -295,11 +289,32 @@ def build_problem(
         groups=tuple(tuple(group) for group in groups.values()),
         must=tuple(sorted({index[node] for node in constraints.require_nodes})),
         max_shipments=constraints.max_shipments if constraints.max_shipments is not None else prices.max_shipments,
-        credit=split,
+        credit=_split_micros(weights, prices),
     )
     return Sourcing(
         order, network, constraints, decided_at, nodes, lanes, known, ready, arrival, carriage, co2e_g, term_fixed, term_piece, blocked, held_back, reserved, problem
     )  # fmt: skip
+
+
+def _piece_terms(order: Order, lanes: Sequence[Rate], weights: Weights, prices: Prices) -> tuple[I64, NDArray[np.float64], I64]:
+    """Of one piece of each line on each lane: carriage in micros and CO₂e in grams (lines, lanes), and its weighted cost and carbon (2, lines, lanes)."""
+    weight_g = np.array([prices.unknown_weight_g if line.weight_g is None else line.weight_g for line in order.lines])
+    per_kg = np.array([lane.per_kg_micros for lane in lanes], dtype=np.float64)
+    co2e_g = weight_g[:, None] * np.array([lane.co2e_g_per_kg for lane in lanes])[None, :] / 1000.0
+    carriage = _whole(weight_g[:, None] * per_kg[None, :] / 1000.0)
+    term_piece = np.stack([_whole(carriage * weights.cost), _whole(co2e_g * (prices.carbon_per_kg / 1000.0 * weights.carbon))])
+    return carriage, co2e_g, term_piece
+
+
+def _shipment_terms(own: NDArray[np.float64], p_late: NDArray[np.float64], weights: Weights, prices: Prices) -> I64:
+    """Weighted cost, lateness and split penalty of one shipment on each lane, micros (3, lanes); ``own`` is its fixed and processing cost."""
+    late = p_late * (prices.late_shipment * weights.lateness)
+    return np.stack([_whole(own * weights.cost), _whole(late), np.full(len(own), _split_micros(weights, prices), dtype=np.int64)])
+
+
+def _split_micros(weights: Weights, prices: Prices) -> int:
+    """What each shipment costs as one more, micros."""
+    return int(_whole(np.array([prices.split * weights.split]))[0])
 
 
 def _arrival(lane: Rate, risk: LaneRisk, ready: Millis, prices: Prices) -> tuple[Millis, Millis]:

@@ -19,7 +19,7 @@ from models.specs import DecisionType
 from serving.admission import ORDERS, Admitted, Ask, admit
 from serving.errors import MEDIA_TYPE, Problem, ProblemKind, fault, unavailable
 from serving.force import Force
-from serving.knowing import Made, Outcomes, ReadReserved, ReadStates, make_decisions, nothing_reserved
+from serving.knowing import PLANS, Made, Outcomes, ReadReserved, ReadStates, make_decisions, nothing_reserved
 from serving.recording import Context, Timing, draft_decision, draft_order, facets, order_facets, part_key
 from serving.rendering import answer_json, order_json, to_bytes
 from serving.reserving import release_of_lower, reservation
@@ -27,8 +27,6 @@ from serving.reserving import release_of_lower, reservation
 log = logging.getLogger(__name__)
 
 LONGEST_RETRY_S = 30
-PLANS = 4
-"""So many plans are made for an order whose pieces other orders take while it is planned; then its fallback answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +127,7 @@ class Answerer:
         settled = await self._recall(admitted)
         if settled is not None:
             return settled
-        for overtaken in (*(0 for _ in range(PLANS)), PLANS):
+        for overtaken in range(PLANS + 1):
             # 2. Know, 3. Score, 4. Constrain: inside the deadline, or the declared fallback.
             outcomes = await make_decisions(
                 admitted, force, self._edges.read, timing.started_at, reserved=self._edges.reserved, overtaken=overtaken

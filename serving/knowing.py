@@ -37,6 +37,9 @@ from serving.force import Force
 
 log = logging.getLogger(__name__)
 
+PLANS = 4
+"""So many plans are made for an order whose pieces other orders take while it is planned; then its fallback answers."""
+
 States = Mapping[EntityKey, EntityState]
 ReadStates = Callable[[Sequence[EntityKey]], Awaitable[States]]
 """Reads the states of entities in one round trip; raises anything when the store is down."""
@@ -110,7 +113,7 @@ async def make_decisions(
         read: the feature store.
         at: the decision time.
         reserved: what other orders' plans hold.
-        overtaken: after so many plans whose pieces went to other orders, fall back instead of planning once more; 0 plans.
+        overtaken: of how many plans for this request the pieces went to other orders; after :data:`PLANS` of them it falls back.
     """
     known = await _read_known(admitted, read, reserved, at)
     made: dict[str, Made] = {}
@@ -122,7 +125,7 @@ async def make_decisions(
             continue
         inputs = Inputs(decision_type, admitted.stage, at, order=admitted.order, oms_choice=_oms_choice(admitted))
         failure = known.failure
-        if overtaken and failure is None and decision_type == DecisionType.SPLIT_ORDER:
+        if overtaken >= PLANS and failure is None and decision_type == DecisionType.SPLIT_ORDER:
             failure = ("contention", f"other orders took the pieces of {overtaken} plans while they were made")
         found = _make(admitted, force, inputs, replace(known, failure=failure))
         if isinstance(found, Problem):

@@ -2,7 +2,7 @@
 
 Windows look back from the decision over ``event_time``; only what was known at the decision counts. The order's own placing never counts,
 so that it does not matter whether the OMS reports it before or after it asks. What exactly is computed says
-:class:`~feature_store.views.definition.Aggregate`.
+:class:`~feature_store.views.parts.Aggregate`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from feature_store.folding import scale as scale_of
 from feature_store.snapshot import Origin
 from feature_store.state import EntityState, Series, code
 from feature_store.times import DAY, HOUR, MINUTE, Millis
-from feature_store.views.definition import Aggregate, Calculation, Combine, Fact, Forecast, How, Known, Part
+from feature_store.views.definition import Calculation, Combine, Known
+from feature_store.views.parts import Aggregate, Fact, Forecast, How, Part
 from feature_store.views.situation import Own, Situation
 
 OneHistory = Callable[[EntityState, Situation], Known | None]

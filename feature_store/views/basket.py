@@ -8,7 +8,8 @@ from feature_store.entities import Entity
 from feature_store.order import MICRO
 from feature_store.times import DAY, HOUR
 from feature_store.views.aggregations import combined, rate, request
-from feature_store.views.definition import Aggregate, Calculation, Dtype, Feature, Group, How, Known, Unit
+from feature_store.views.definition import Calculation, Dtype, Feature, Group, Known, Unit
+from feature_store.views.parts import Aggregate, How
 from feature_store.views.situation import Situation
 
 EXPRESS_SERVICE = "express"

@@ -17,7 +17,8 @@ from feature_store.snapshot import Origin
 from feature_store.times import DAY, Millis
 from feature_store.views.aggregations import combined, of, ratio, request
 from feature_store.views.basket import AMOUNT
-from feature_store.views.definition import Aggregate, Dtype, Feature, Group, How, Known, Unit
+from feature_store.views.definition import Dtype, Feature, Group, Known, Unit
+from feature_store.views.parts import Aggregate, How
 from feature_store.views.situation import Situation
 
 KNOWN_LATE: Millis = 7 * DAY

@@ -5,6 +5,7 @@ from __future__ import annotations
 from feature_store.entities import Entity
 from feature_store.order import MICRO
 from feature_store.snapshot import Origin
+from feature_store.state import Series
 from feature_store.times import DAY
 from feature_store.views.aggregations import forecast, in_force, rate
 from feature_store.views.definition import Calculation, Dtype, Feature, Group, Known, Unit
@@ -17,12 +18,17 @@ LATE_PRIOR = 0.12
 CANCEL_PRIOR = 0.02
 
 
+def _of_region(situation: Situation, series: str) -> Series | None:
+    """A history of the order's destination; ``None`` where nothing was told."""
+    history = situation.history(Entity.REGION)
+    return history.series(series) if history else None
+
+
 def _holding(situation: Situation, series: str) -> Known | None:
     """What holds at the order's destination now, of something that concerns imported goods only; 0 for all others."""
     if CROSS_BORDER_TAG not in situation.order.tags:
         return Known(0.0, situation.order.placed_at, Origin.REQUEST)
-    history = situation.history(Entity.REGION)
-    told = history.series(series) if history else None
+    told = _of_region(situation, series)
     at = in_force(told, situation, situation.as_of) if told else None
     return None if told is None or at is None else Known(told.value[at] / MICRO, told.when[at])
 
@@ -40,8 +46,7 @@ def port_days(situation: Situation) -> Known | None:
 def _customs_age(situation: Situation) -> Known | None:
     if CROSS_BORDER_TAG not in situation.order.tags:
         return None
-    history = situation.history(Entity.REGION)
-    series = history.series("customs") if history else None
+    series = _of_region(situation, "customs")
     at = in_force(series, situation, situation.as_of) if series else None
     return None if series is None or at is None else Known((situation.as_of - series.when[at]) / DAY, series.when[at])
 
@@ -50,8 +55,7 @@ def _customs_change(situation: Situation) -> Known | None:
     """Days until the next announced rule; unknown when none is announced."""
     if CROSS_BORDER_TAG not in situation.order.tags:
         return None
-    history = situation.history(Entity.REGION)
-    series = history.series("customs") if history else None
+    series = _of_region(situation, "customs")
     if series is None:
         return None
     ahead = [when for when, known in zip(series.when, series.known, strict=True) if known <= situation.as_of < when]

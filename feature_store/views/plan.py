@@ -16,7 +16,8 @@ from feature_store.snapshot import Origin
 from feature_store.state import EntityState, Series
 from feature_store.times import Millis
 from feature_store.views.aggregations import EMPTY, Reduce, evaluator, nothing_picked, reduction
-from feature_store.views.definition import Aggregate, Combine, FeatureService, How, Known, Part, Row, settle
+from feature_store.views.definition import Combine, FeatureService, Known, Row, settle
+from feature_store.views.parts import Aggregate, How, Part
 from feature_store.views.situation import ONE_AT_MOST, Situation
 
 _FOR_EVER: Millis = 2**62

@@ -5,7 +5,8 @@ from __future__ import annotations
 from feature_store.entities import Entity
 from feature_store.times import DAY, HOUR
 from feature_store.views.aggregations import count, distinct, of
-from feature_store.views.definition import Aggregate, Dtype, Feature, Group, How, Unit
+from feature_store.views.definition import Dtype, Feature, Group, Unit
+from feature_store.views.parts import Aggregate, How
 from feature_store.views.situation import Own
 
 _I, _N = Dtype.INTEGER, Dtype.NUMBER

@@ -14,7 +14,7 @@ from typing import Any
 from feature_store.entities import Entity
 from feature_store.events import Event, EventType, Kind
 from feature_store.folding import FOLDS, Fold, Shape
-from feature_store.views.definition import Aggregate, Fact, Forecast, How, Part
+from feature_store.views.parts import Aggregate, Fact, Forecast, How, Part
 from feature_store.views.situation import Own
 from feature_store.vocabulary import VOCABULARY
 

@@ -22,21 +22,8 @@ from feature_store.state import EntityState
 from feature_store.times import DAY, HOUR, MINUTE, format_time, parse_time
 from feature_store.views import SERVICES, build_snapshot, snapshot_of
 from feature_store.views.aggregations import combined, count, evaluator, mean, of, ratio
-from feature_store.views.definition import (
-    Aggregate,
-    Dtype,
-    Fact,
-    Feature,
-    FeatureService,
-    Forecast,
-    Group,
-    How,
-    Known,
-    Part,
-    Unit,
-    duration,
-    settle,
-)
+from feature_store.views.definition import Dtype, Feature, FeatureService, Group, Known, Unit, duration, settle
+from feature_store.views.parts import Aggregate, Fact, Forecast, How, Part
 from feature_store.views.situation import Own, Situation
 from feature_store.vocabulary import VOCABULARY
 from tests.feature_store.reference import Question, value_of

@@ -15,7 +15,8 @@ from feature_store.offline import Archive, OrderMissing, Request, training_set, 
 from feature_store.times import DAY, HOUR, parse_time
 from feature_store.views import SERVICES
 from feature_store.views.aggregations import fact, of, ratio
-from feature_store.views.definition import Aggregate, Calculation, Dtype, Feature, Group, How, Unit
+from feature_store.views.definition import Calculation, Dtype, Feature, Group, Unit
+from feature_store.views.parts import Aggregate, How
 from feature_store.views.situation import Own
 
 NOW = parse_time("2026-03-02T06:00:00Z")

@@ -28,7 +28,8 @@ from feature_store.tables import metadata
 from feature_store.times import DAY, HOUR, MINUTE, SECOND, Millis, format_time, parse_time
 from feature_store.views import SERVICES, build_snapshot, lane_snapshots
 from feature_store.views.aggregations import of, ratio
-from feature_store.views.definition import Aggregate, Calculation, Dtype, Fact, Feature, Forecast, Group, How, Unit, settle
+from feature_store.views.definition import Calculation, Dtype, Feature, Group, Unit, settle
+from feature_store.views.parts import Aggregate, Fact, Forecast, How
 from feature_store.views.situation import Own, Situation, keys_of
 from training.world import SimulatedOrder, simulate
 

@@ -19,10 +19,11 @@ from feature_store.tables import reservations
 from feature_store.times import MINUTE, now
 from governance.access import Access
 from governance.ledger.log import Recorder
-from serving.answer import PLANS, Answerer
+from serving.answer import Answerer
 from serving.api.decisions import DecisionsApp
 from serving.api.schemas import SPLIT_EXAMPLE
 from serving.edges import reserved_from, runner, states_from
+from serving.knowing import PLANS
 from serving.lookups import Lookups
 
 OMS = "test-oms"
