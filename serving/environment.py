@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import select
 import shutil
 import signal
+import time
 from pathlib import Path
 
 from serving.haproxy import write_launcher
@@ -42,6 +44,10 @@ SERVE = {
 }
 
 
+GONE_LIMIT_S = 20
+"""A killed process that is not gone by then is stuck in the kernel; waiting longer would not help."""
+
+
 def prepare(settings: Settings, home: Home) -> None:
     """Set the environment of this process and all that it starts, and make the folder for sockets.
 
@@ -69,26 +75,52 @@ def prepare(settings: Settings, home: Home) -> None:
 
 
 def clear_leftovers(home: Home) -> list[int]:
-    """End what a killed service of this home left running, and empty its folder of sockets.
+    """End what a killed service of this home left running, wait until it is gone, and empty its folder of sockets.
 
-    Call it only while holding the home's lock: then nothing of this home can be meant to run.
+    Call it only while holding the home's lock: then nothing of this home can be meant to run. What is looked for is looked for
+    again until nothing is found: a proxy that is about to end may have started another HAProxy in between.
 
     Returns:
         the ids of the processes that were ended.
     """
-    ended = []
-    run = str(home.run)
+    ended: list[int] = []
+    limit = time.monotonic() + GONE_LIMIT_S
+    while (found := _left_running(str(home.run))) and time.monotonic() < limit:
+        for process in found:
+            _end(process, limit)
+        ended += found
+    shutil.rmtree(home.run, ignore_errors=True)
+    return ended
+
+
+def _left_running(run: str) -> list[int]:
+    """The processes of the service whose sockets are in ``run``: by their arguments, or by the environment that all of them inherit."""
+    starts = (f"{run}/", f"--session-dir={run}/", f"--log_dir={run}/")
+    inherited = f"RAY_SERVE_HAPROXY_CONFIG_FILE_LOC={run}/".encode()
+    found = []
     for entry in Path("/proc").iterdir() if Path("/proc").is_dir() else ():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            command = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
+            arguments = (entry / "cmdline").read_bytes().split(b"\0")
+            ours = any(argument.decode(errors="replace").startswith(starts) for argument in arguments)
+            if ours or any(value.startswith(inherited) for value in (entry / "environ").read_bytes().split(b"\0")):
+                found.append(int(entry.name))
+        except OSError:  # ended meanwhile, or somebody else's
             continue
-        if any(
-            argument.decode(errors="replace").startswith((run + "/", f"--session-dir={run}/", f"--log_dir={run}/")) for argument in command
-        ):
-            os.kill(int(entry.name), signal.SIGKILL)
-            ended.append(int(entry.name))
-    shutil.rmtree(home.run, ignore_errors=True)
-    return ended
+    return found
+
+
+def _end(process: int, limit: float) -> None:
+    """Kill a process and wait until the kernel has taken back its sockets."""
+    try:
+        handle = os.pidfd_open(process)
+    except OSError:
+        return
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        select.select([handle], [], [], max(0.0, limit - time.monotonic()))
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(handle)

@@ -14,6 +14,7 @@ from governance.access import Access, Role, create_key, hash_key, revoke_key
 from governance.ledger.receipt import Signer
 from governance.ledger.tables import records
 from models.artifact import ModelArtifact
+from serving.api.schemas import CUSTOM_EXAMPLE
 from serving.console.app import create_console
 from serving.console.joined.accounts import StoredAccounts
 from serving.console.joined.cards import Cards
@@ -41,7 +42,7 @@ def shown(service: Any, world: Any, models_folder: Path) -> Any:
 
 
 def decide(service: Any, body: Any, kind: str, key: str, **order: Any) -> Any:
-    asked = body(**order) if kind != "parcel-late" else {"row": {"Country": "Nigeria", "Weight (Kilograms)": 70}}
+    asked = body(**order) if kind != "parcel-late" else CUSTOM_EXAMPLE
     answer = service.decide(kind, asked, key=key)
     assert answer.status == 200, answer.content
     return answer.json
@@ -71,10 +72,10 @@ def test_values_are_written_as_the_artifact_says_and_fall_back_without_it(
 ) -> None:
     told = decide(service, body, "parcel-late", "k")
     by_name = {one.name: one for one in RecordedDecisions(service.reader, Cards(models_folder)).get(told["decision_id"]).features}  # type: ignore[union-attr]
-    assert by_name["Country"].value_text == {"en": "Nigeria", "zh": "Nigeria"}
+    assert by_name["carrier"].value_text == {"en": "Jade Express", "zh": "Jade Express"}
     bare = {one.name: one for one in RecordedDecisions(service.reader, Cards(tmp_path)).get(told["decision_id"]).features}  # type: ignore[union-attr]
-    assert bare["Country"].value_text is None
-    assert bare["Country"].label["en"] == "Country"
+    assert bare["carrier"].value_text is None
+    assert bare["carrier"].label["en"] == "carrier"
 
 
 def test_an_order_tells_its_decisions_in_order(service: Any, shown: Any, make_browser: Any, body: Callable[..., Any]) -> None:
