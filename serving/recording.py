@@ -4,35 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from operator import attrgetter
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import orjson
-
-from feature_store.network import Network, Node, Rate, Stock
-from feature_store.snapshot import FeatureSnapshot
 from feature_store.times import Millis, format_time
-from governance.decision import Decision, Explanation, Inputs, Models, Status
-from governance.ledger.canonical import Canonical, canonical
-from governance.ledger.record import Draft, Kind, Numbers, about_customer
+from governance.decision import Decision, Inputs, Models, Status
+from governance.decision_groups import decision_groups, network_json
+from governance.ledger.record import Draft, Kind, about_customer
 from governance.ledger.rows import Facets
 from governance.policy import Policy
 from models.reasons import REST
 from serving.admission import ORDERS, Admitted
 from serving.knowing import Made, Outcomes
-from serving.rendering import reason_json, tidy
-
-_NODE = attrgetter(*(field.name for field in fields(Node)))
-_STOCK = attrgetter(*(field.name for field in fields(Stock)))
-_RATE = attrgetter(*(field.name for field in fields(Rate)))
-
-_EXACT = 2.0**53
-"""Whole numbers below this are exact in canonical JSON, so they can be written without a fraction."""
-
-_EXPLAINED: dict[str, Canonical] = {}
-"""The group that tells how to read a model's explanation, by the digest of the model: half of a record, written once a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,56 +104,14 @@ def draft_order(context: Context, outcomes: Outcomes, leaves: Mapping[str, bytes
 
 def _groups(context: Context, one: Made, policy: Policy, answer: bytes, described: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     admitted, inputs, decision = context.admitted, one.inputs, one.decision
-    groups: dict[str, object] = {
+    return {
         "request": admitted.text.decode(),
         "order": _order_group(inputs, decision),
         "circumstances": _circumstances(context, inputs, decision),
-        "policy": _policy_group(decision, policy),
-        "alternatives": list(decision.alternatives),
-        "outcome": {
-            "outcome": decision.outcome,
-            "status": decision.status.value,
-            "fallback_reason": decision.fallback_reason,
-            "solely_automated": decision.review is None,
-            "reasons": [reason_json(reason) for reason in decision.reasons],
-            "review": None
-            if decision.review is None
-            else {"queue": decision.review.queue, "due_at": format_time(decision.review.due_at), "expires_to": decision.review.expires_to},
-            "details": dict(decision.details),
-            "together": context.together,
-        },
+        **decision_groups(inputs, decision, policy, described, context.together),
         "response": answer.decode(),
         "people": {"principal": admitted.ask.principal},
     }
-    if decision.model is not None:
-        model = decision.model
-        groups["model"] = {"name": model.name, "version": model.version, "digest": model.digest, "role": model.role}
-    if decision.confidence is not None:
-        c = decision.confidence
-        groups["confidence"] = {"event": c.event, "probability": c.probability, "low": c.low, "high": c.high, "level": c.level}
-    if inputs.lanes:
-        groups["snapshot"] = _lanes_group(inputs, decision.snapshot)
-        groups["values"] = Numbers.of(np.concatenate([snapshot.values for _, _, snapshot in inputs.lanes]))
-    elif decision.snapshot is not None:
-        groups["snapshot"] = _snapshot_group(decision.snapshot)
-        groups["values"] = Numbers.of(decision.snapshot.values)
-    if decision.explanation is not None:
-        e = decision.explanation
-        groups["explanation"] = _how_explained(decision, e, described)
-        groups["scores"] = Numbers.of((e.base, e.margin))
-        groups["contributions"] = Numbers.of(e.contributions)
-    return groups
-
-
-def _how_explained(decision: Decision, explanation: Explanation, described: Sequence[Mapping[str, Any]]) -> Canonical:
-    at = decision.model.digest if decision.model else ""
-    known = _EXPLAINED.get(at)
-    if known is None:
-        names, link = list(explanation.names), explanation.link
-        known = Canonical(canonical({"explainer": "path-dependent-shap", "link": link, "names": names, "features": list(described)}))
-        if decision.model and described:
-            _EXPLAINED[at] = known
-    return known
 
 
 def _order_group(inputs: Inputs, decision: Decision) -> dict[str, Any]:
@@ -201,62 +142,6 @@ def _circumstances(context: Context, inputs: Inputs, decision: Decision) -> dict
         "fallback": context.admitted.fallbacks[decision.type],
         "failure": None if failure is None else {"cause": failure.cause, "detail": failure.detail, "fallback": failure.fallback},
     }
-
-
-def _policy_group(decision: Decision, policy: Policy) -> dict[str, Any]:
-    results = decision.policy.results if decision.policy else ()
-    return {
-        "id": policy.id,
-        "version": policy.version,
-        "digest": policy.digest,
-        "parameters": {name: value if isinstance(value, bool) else tidy(value) for name, value in policy.values.items()},
-        "results": [{"id": r.id, "hard": r.hard, "passed": r.passed, "detail": r.detail} for r in results],
-    }
-
-
-def _snapshot_group(snapshot: FeatureSnapshot) -> dict[str, Any]:
-    return {
-        "names": list(snapshot.names),
-        "shape": [len(snapshot.names)],
-        "event_times": list(snapshot.event_times),
-        "origins": list(snapshot.origins),
-        "view_version": snapshot.view_version,
-        "as_of": snapshot.as_of,
-        "digest": snapshot.digest,
-    }
-
-
-def _lanes_group(inputs: Inputs, explained: FeatureSnapshot | None) -> dict[str, Any]:
-    """All candidate lanes' vectors, a row each; the explained one is named."""
-    first = inputs.lanes[0][2]
-    return {
-        "names": list(first.names),
-        "shape": [len(inputs.lanes), len(first.names)],
-        "lanes": [[node_id, service] for node_id, service, _ in inputs.lanes],
-        "explained": next((i for i, (_, _, snapshot) in enumerate(inputs.lanes) if snapshot is explained), None),
-        "event_times": [list(snapshot.event_times) for _, _, snapshot in inputs.lanes],
-        "origins": [list(snapshot.origins) for _, _, snapshot in inputs.lanes],
-        "view_version": first.view_version,
-        "as_of": first.as_of,
-        "digest": None if explained is None else explained.digest,
-    }
-
-
-def network_json(network: Network) -> dict[str, Any]:
-    """The network as JSON arrays, in the order of the fields of its values; a replay reads it back."""
-    written = network.noted.get("json")
-    if written is None:
-        nodes, rates = [_tidied(_NODE(node)) for node in network.nodes], [_tidied(_RATE(rate)) for rate in network.rates]
-        written = network.noted["json"] = canonical(nodes), canonical(rates)
-    return {
-        "nodes": orjson.Fragment(written[0]),
-        "rates": orjson.Fragment(written[1]),
-        "stock": [_STOCK(stock) for stock in network.stock],
-    }
-
-
-def _tidied(values: tuple[Any, ...]) -> list[Any]:
-    return [int(value) if type(value) is float and value.is_integer() and -_EXACT < value < _EXACT else value for value in values]
 
 
 def part_key(key: str, decision_type: str) -> str:

@@ -12,7 +12,8 @@ from feature_store.network import Network
 from feature_store.reservations import Reservation
 from feature_store.snapshot import FeatureSnapshot
 from feature_store.times import format_time
-from governance.decision import Explanation, Reason
+from governance.decision import Explanation
+from governance.decision_groups import reason_json
 from models.specs import DecisionType
 from serving.admission import Admitted
 from serving.knowing import Made, Outcomes
@@ -101,28 +102,9 @@ def _links(decision_id: str) -> dict[str, str]:
     }
 
 
-def reason_json(reason: Reason) -> dict[str, Any]:
-    """One reason as it is told."""
-    return {
-        "rank": reason.rank,
-        "code": reason.code,
-        "text": dict(reason.text),
-        "direction": reason.direction,
-        "contribution": None if reason.contribution is None else tidy(round(reason.contribution, 6)),
-        "feature": reason.feature,
-        "value": tidy(reason.value) if isinstance(reason.value, float) else reason.value,
-    }
-
-
 def to_bytes(value: Any) -> bytes:
     """JSON on the wire; dataclasses and numbers of numpy are known, NaN becomes ``null``."""
     return orjson.dumps(value, option=JSON_OPTIONS)
-
-
-def tidy(value: float) -> float | int:
-    """A whole number without its fraction: the canonical JSON of a record writes it so, and is spared to write it anew."""
-    whole = int(value) if -(2.0**53) < value < 2.0**53 else 0
-    return whole if whole == value else value
 
 
 def finite(value: float) -> float | None:

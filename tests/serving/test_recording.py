@@ -13,9 +13,9 @@ from feature_store.online import OnlineStore
 from feature_store.order import Order
 from feature_store.times import DAY, HOUR, parse_time
 from feature_store.views import build_snapshot, entity_keys
+from governance.decision_groups import network_json
 from governance.ledger.canonical import canonical
 from serving.migrate import migrate
-from serving.recording import network_json
 
 NOW = parse_time("2026-03-02T06:00:00Z")
 ORDER = Order.model_validate(
