@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from feature_store import parity_tables as _parity  # noqa: F401 - adds its tables to the metadata
 from feature_store import passes as _passes  # noqa: F401 - adds its tables to the metadata
 from feature_store.tables import metadata
+from governance import review_tables as _reviews  # noqa: F401 - adds its tables to the metadata
 from governance import tables as _governance  # noqa: F401 - adds its tables to the metadata
 from governance.ledger import tables as _ledger  # noqa: F401 - adds its tables to the metadata
 
