@@ -4,8 +4,10 @@
     LightGBM's native text.
 ``card.json``
     What the model is: type, task, labels, features as a person reads them, calibration, row encoder, training facts.
+``causes.txt``
+    Where the probability is broken down by cause: the native text of the model that does so.
 ``manifest.json``
-    RFC 8785 canonical JSON with size and SHA-256 of the other two. The artifact's digest is the SHA-256 of this file.
+    RFC 8785 canonical JSON with size and SHA-256 of the others. The artifact's digest is the SHA-256 of this file.
 
 No pickle and no code: what is loaded is text and numbers.
 """
@@ -26,13 +28,14 @@ from typing import Any
 import rfc8785
 
 from models.calibration import AnyCalibrator, Calibrator, ClassCalibrator, ConformalInterval, calibrator_from_json
+from models.causes import CauseModel
 from models.encoding import RowEncoder
 from models.features import FeatureCard
 from models.lightgbm_text import Link
 from models.scorer import TreeScorer
 from models.specs import Task
 
-MODEL_FILE, CARD_FILE, MANIFEST_FILE = "model.txt", "card.json", "manifest.json"
+MODEL_FILE, CARD_FILE, CAUSES_FILE, MANIFEST_FILE = "model.txt", "card.json", "causes.txt", "manifest.json"
 FORMAT = 1
 """Version of the card and the manifest."""
 
@@ -65,6 +68,7 @@ class ArtifactContents:
         encoder: how rows of a user's table are read; ``None`` where the feature store gives the vector.
         view_version: version of the feature definitions that it was trained on; ``None`` for a user's table.
         training: facts for the model card, ready for JSON. No clock times: the same training gives the same digest.
+        causes: breaks the probability down by cause; ``None`` where nobody knows the causes.
     """
 
     name: str
@@ -80,6 +84,7 @@ class ArtifactContents:
     encoder: RowEncoder | None = None
     view_version: str | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
+    causes: CauseModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,9 @@ class ModelArtifact:
             raise ValueError(f"{len(contents.labels)} labels for a {contents.task.value} model of {self.scorer.outputs} outputs")
         if contents.encoder is not None and len(contents.encoder.names) != len(contents.features):
             raise ValueError("the row encoder makes another number of features than the model has")
+        causes = contents.causes
+        if causes is not None and (contents.task is not Task.BINARY or len(causes.scorer.names) != len(contents.features)):
+            raise ValueError("causes belong to a model with two outcomes, and read the same row")
 
     @property
     def name(self) -> str:
@@ -158,6 +166,17 @@ class ModelArtifact:
     def training(self) -> Mapping[str, Any]:
         """Facts for the model card."""
         return self.contents.training
+
+    @property
+    def causes(self) -> CauseModel | None:
+        """Breaks the probability down by cause; ``None`` where nobody knows the causes."""
+        return self.contents.causes
+
+    def warm(self) -> None:
+        """Make every model of it ready before the first row waits for it."""
+        self.scorer.warm()
+        if self.causes is not None:
+            self.causes.scorer.warm()
 
     @property
     def link(self) -> str:
@@ -228,24 +247,33 @@ def load_artifact(folder: Path, digest: str) -> ModelArtifact:
     manifest = _read(folder / MANIFEST_FILE)
     if _digest(manifest) != digest:
         raise ArtifactCorrupt(folder / MANIFEST_FILE, f"its digest is {_digest(manifest)}, not {digest}")
-    data = {}
-    for name in (MODEL_FILE, CARD_FILE):
-        data[name] = _read(folder / name)
-        if _entry(data[name]) != _listed(manifest, name, folder):
-            raise ArtifactCorrupt(folder / name, "its bytes are not those that the manifest lists")
     try:
-        text = data[MODEL_FILE].decode()
+        text = _checked(folder, manifest, MODEL_FILE).decode()
         scorer = TreeScorer.from_text(text)
     except ValueError as error:
         raise ArtifactCorrupt(folder / MODEL_FILE, str(error)) from error
+    written = _checked(folder, manifest, CARD_FILE)
     try:
-        return ModelArtifact(digest, _contents(json.loads(data[CARD_FILE]), text), scorer)
+        card = json.loads(written)
+        causes = None
+        if "causes" in card:
+            causes = CauseModel.from_json(card["causes"], _checked(folder, manifest, CAUSES_FILE).decode())
+        return ModelArtifact(digest, _contents(card, text, causes), scorer)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactCorrupt(folder / CARD_FILE, f"not a card of format {FORMAT}: {error!r}") from error
 
 
+def _checked(folder: Path, manifest: bytes, name: str) -> bytes:
+    data = _read(folder / name)
+    if _entry(data) != _listed(manifest, name, folder):
+        raise ArtifactCorrupt(folder / name, "its bytes are not those that the manifest lists")
+    return data
+
+
 def _files(contents: ArtifactContents) -> dict[str, bytes]:
     data = {MODEL_FILE: contents.model_text.encode(), CARD_FILE: _card(contents)}
+    if contents.causes is not None:
+        data[CAUSES_FILE] = contents.causes.model_text.encode()
     manifest: Any = {"format": FORMAT, "files": {name: _entry(content) for name, content in data.items()}}
     return {**data, MANIFEST_FILE: rfc8785.dumps(manifest)}
 
@@ -261,16 +289,18 @@ def _digest(manifest: bytes) -> str:
 def _card(contents: ArtifactContents) -> bytes:
     if contents.threshold is not None and not math.isfinite(contents.threshold):
         raise ValueError(f"threshold {contents.threshold}")
-    card = {
+    card: dict[str, Any] = {
         "format": FORMAT, "name": contents.name, "type": contents.type, "task": contents.task.value, "labels": list(contents.labels),
         "event": contents.event, "threshold": contents.threshold, "base_rate": contents.base_rate, "view_version": contents.view_version,
         "features": [feature.to_json() for feature in contents.features], "calibrator": contents.calibrator.to_json(),
         "encoder": None if contents.encoder is None else contents.encoder.to_json(), "training": dict(contents.training),
     }  # fmt: skip
+    if contents.causes is not None:
+        card["causes"] = contents.causes.to_json()
     return (json.dumps(card, ensure_ascii=False, allow_nan=False, sort_keys=True, indent=1) + "\n").encode()
 
 
-def _contents(card: Mapping[str, Any], text: str) -> ArtifactContents:
+def _contents(card: Mapping[str, Any], text: str, causes: CauseModel | None) -> ArtifactContents:
     if card["format"] != FORMAT:
         raise ValueError(f"format {card['format']}")
     return ArtifactContents(
@@ -287,6 +317,7 @@ def _contents(card: Mapping[str, Any], text: str) -> ArtifactContents:
         encoder=None if card["encoder"] is None else RowEncoder.from_json(card["encoder"]),
         view_version=card["view_version"],
         training=card["training"],
+        causes=causes,
     )
 
 

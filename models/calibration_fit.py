@@ -61,7 +61,7 @@ def fit_classes(margins: Floats, labels: NDArray[np.int64], level: float) -> Cla
     """See :meth:`models.calibration.ClassCalibrator.fit`."""
     if len(labels) < FEWEST_ROWS:
         raise CalibrationImpossible(f"{len(labels)} calibration rows; at least {FEWEST_ROWS} are needed")
-    temperature = _temperature(margins, labels)
+    temperature = fitted_temperature(margins, labels)
     probabilities = softmax_many(margins / temperature)
     top = np.array([stretched(p) for p in probabilities.max(axis=1).tolist()])
     right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
@@ -313,8 +313,13 @@ def _through(points: Floats, heights: Floats) -> Curve:
     return Curve(tuple(points.tolist()), tuple(heights.tolist()), float(slopes[0]), float(slopes[-1]))
 
 
-def _temperature(margins: Floats, labels: NDArray[np.int64]) -> float:
-    """The temperature with the least log loss, by golden section over its logarithm."""
+def fitted_temperature(margins: Floats, labels: NDArray[np.int64]) -> float:
+    """The temperature with the least log loss, by golden section over its logarithm.
+
+    Args:
+        margins: (rows, classes), of rows that the model was not fitted to.
+        labels: (rows,), class index.
+    """
     rows = np.arange(len(labels))
 
     def loss(log_temperature: float) -> float:

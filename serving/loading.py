@@ -100,5 +100,5 @@ class ForceKeeper:
         if before is not None and before.use == use:
             return before
         artifact = load_artifact(artifact_folder(self._models, version.digest), version.digest)
-        artifact.scorer.warm()
+        artifact.warm()
         return Deployed(artifact, use)

@@ -20,7 +20,7 @@ from feature_store.schema import Template
 from feature_store.wording import told
 from governance import promotion
 from governance.ledger.receipt import Signer, Verifier
-from models.artifact import CARD_FILE, MANIFEST_FILE, MODEL_FILE, artifact_folder, digest_of, write_artifact
+from models.artifact import CARD_FILE, CAUSES_FILE, MANIFEST_FILE, MODEL_FILE, artifact_folder, digest_of, write_artifact
 from models.features import cards_of_table, cards_of_views
 from models.registry import Registry, Run
 from models.specs import SPECS, DecisionType
@@ -267,11 +267,12 @@ def _train_built_in(checked: Checked, template: Template, name: str, spec: Train
 def _log_run(workshop: Workshop, trained: TrainedModel, folder: Path, digest: str) -> str | None:
     contents, recipe = trained.contents, trained.recipe
     metrics = {name: metric.value for name, metric in trained.evaluation.metrics.items() if metric.value is not None}
+    files = [MODEL_FILE, CARD_FILE, MANIFEST_FILE, *([CAUSES_FILE] if contents.causes else [])]
     run = Run(
         params={**recipe.params, "rounds": recipe.rounds, "trials": len(trained.trials)},
         metrics=metrics,
         tags={"digest": digest, "type": contents.type, "task": contents.task.value},
-        files=tuple(folder / name for name in (MODEL_FILE, CARD_FILE, MANIFEST_FILE)),
+        files=tuple(folder / name for name in files),
     )
     try:
         return workshop.registry.log(contents.name, run).run_id

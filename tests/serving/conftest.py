@@ -105,7 +105,7 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, ModelArt
     contents = [_built_in(name, seed) for seed, name in enumerate(SPECS, start=1)] + [_custom(9)]
     loaded = {one.name: load_artifact(folder / one.name, write_artifact(folder / one.name, one)) for one in contents}
     for artifact in loaded.values():
-        artifact.scorer.warm()
+        artifact.warm()
     return loaded
 
 
