@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from feature_store.reservations import Reservation
@@ -15,6 +15,7 @@ from governance.ledger.log import Committed
 from governance.ledger.receipt import Signer, attach
 from governance.ledger.record import Sealed, seal
 from governance.ledger.rows import DecisionRow, Facets, Row
+from governance.waiting import waiting
 from models.specs import DecisionType
 from serving.admission import ORDERS, Admitted, Ask, admit
 from serving.errors import MEDIA_TYPE, Problem, ProblemKind, fault, unavailable
@@ -207,7 +208,8 @@ class Answerer:
         policy = admitted.policies[decision.type]
         draft = draft_decision(context, one, policy=policy, models=force.models, record_id=record_id, answer=answer)
         sealed = seal(draft, self._edges.signer, self._edges.clock())
-        return self._decision_row(admitted, sealed, key, attach(answer, sealed.receipt), facets(context, one), reserves)
+        row = self._decision_row(admitted, sealed, key, attach(answer, sealed.receipt), facets(context, one), reserves)
+        return replace(row, waits=waits) if (waits := waiting(one.inputs, decision, record_id)) else row
 
     def _decision_row(  # noqa: PLR0917 - a row has as many fields as it has
         self, admitted: Admitted, sealed: Sealed, key: str, response: bytes, found_by: Facets, reserves: Reservation | None

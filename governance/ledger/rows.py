@@ -16,6 +16,8 @@ from feature_store.times import Millis
 from governance.ledger.compression import compress
 from governance.ledger.record import Sealed
 from governance.ledger.tables import decisions, records
+from governance.review_tables import reviews
+from governance.waiting import Waiting
 
 _SQLITE_ROWS = 256
 """Rows of one statement on SQLite, which takes at most 32,766 parameters."""
@@ -62,6 +64,7 @@ class DecisionRow:
         fingerprint: keyed digest of the request, 32 bytes: tells a repeated request from another one under the same key.
         response: the bytes that are answered, receipt included.
         reserves: the pieces of stock that it promises; recorded with it or not at all.
+        waits: its place in the review queue, likewise; a decision on a higher version of an order also takes the lower ones out of it.
     """
 
     sealed: Sealed
@@ -71,6 +74,7 @@ class DecisionRow:
     fingerprint: bytes
     response: bytes
     reserves: Reservation | None = None
+    waits: Waiting | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -114,24 +118,53 @@ def statements(rows: Sequence[Row], dialect: str) -> list[Statement]:
     facts = [_record(row.sealed) for row in rows]
     answers = [_decision(row) for row in decided]
     pieces = [piece for reservation in reserving(rows) for piece in reservation.rows()]
+    held = [row.waits.row() for row in decided if row.waits is not None]
+    amended = _amended(rows)
     if dialect == "postgresql":
-        columns = [*zip(*facts, strict=True), *zip(*pieces, strict=True), *zip(*answers, strict=True)]
-        statement = _postgresql_statement(with_pieces=bool(pieces), with_decisions=bool(answers))
+        parts = (facts, pieces, held, amended, answers)
+        columns = [column for part in parts for column in zip(*part, strict=True)]
+        statement = _postgresql_statement(
+            with_pieces=bool(pieces), with_held=bool(held), with_amended=bool(amended), with_decisions=bool(answers)
+        )
         return [(statement, tuple(list(column) for column in columns))]
-    return [
+    inserts = [
         (_sqlite_statement(table, len(part)), tuple(chain.from_iterable(part)))
-        for table, values in ((records, facts), (reservations, pieces), (decisions, answers))
+        for table, values in ((records, facts), (reservations, pieces), (reviews, held), (decisions, answers))
         for part in (values[start : start + _SQLITE_ROWS] for start in range(0, len(values), _SQLITE_ROWS))
     ]
+    return inserts + [(_SUPERSEDE, (record_id, at, order_id, version)) for order_id, version, record_id, at in amended]
+
+
+def _amended(rows: Iterable[Row]) -> list[tuple[str, int, str, Millis]]:
+    """(order id, version, first record, when) of the orders that are decided anew in a higher version than the first."""
+    found: dict[str, tuple[str, int, str, Millis]] = {}
+    for row in rows:
+        if isinstance(row, DecisionRow) and row.facets.order_id is not None and (row.facets.order_version or 1) > 1:
+            known = found.get(row.facets.order_id)
+            if known is None or known[1] < (row.facets.order_version or 1):
+                found[row.facets.order_id] = (row.facets.order_id, row.facets.order_version or 1, row.sealed.record_id, row.sealed.at)
+    return list(found.values())
+
+
+_SUPERSEDE = (
+    "UPDATE reviews SET state = 'superseded', closed_by = ?, closed_at = ? WHERE order_id = ? AND order_version < ? AND closed_at IS NULL"
+)
+_SUPERSEDE_ALL = (
+    "UPDATE reviews AS r SET state = 'superseded', closed_by = a.record_id, closed_at = a.at"
+    " FROM unnest(%b::text[], %b::integer[], %b::text[], %b::bigint[]) AS a(order_id, version, record_id, at)"
+    " WHERE r.order_id = a.order_id AND r.order_version < a.version AND r.closed_at IS NULL"
+)
 
 
 @cache
-def _postgresql_statement(*, with_pieces: bool, with_decisions: bool) -> str:
+def _postgresql_statement(*, with_pieces: bool, with_held: bool, with_amended: bool, with_decisions: bool) -> str:
     """Arrays in, one per column: the text is the same for any number of rows, so the server plans it once."""
     into_records = _from_arrays(records)
     if not with_decisions:
         return into_records
     also = f", reserved AS ({_from_arrays(reservations)})" if with_pieces else ""
+    also += f", held AS ({_from_arrays(reviews)})" if with_held else ""
+    also += f", amended AS ({_SUPERSEDE_ALL})" if with_amended else ""
     return f"WITH recorded AS ({into_records}){also} {_from_arrays(decisions)}"
 
 
