@@ -11,7 +11,9 @@ from governance.opinion import Deployed, Opinion
 from governance.policy import Check, Judgement, Policy
 from governance.values import Decision, Reason
 
+NO_MODEL_CODE, RULES_ONLY_CODE = "NO_MODEL", "SWITCHED_TO_RULES"
 NO_MODEL = {"en": "No model is in service for this decision: rules only", "zh": "该决策暂无可用模型：仅按规则判断"}
+RULES_ONLY = {"en": "The model is switched off for this decision: rules only", "zh": "该决策的模型已停用：仅按规则判断"}
 LANGUAGES = ("en", "zh")
 
 
@@ -27,6 +29,7 @@ def complete(
     alternatives: Sequence[Mapping[str, Any]] = (),
 ) -> Decision:
     """Put a judged outcome and its grounds together."""
+    without = None if deployed is not None else (NO_MODEL_CODE, NO_MODEL) if inputs.switch is None else (RULES_ONLY_CODE, RULES_ONLY)
     return Decision(
         type=inputs.type,
         outcome=outcome,
@@ -36,7 +39,7 @@ def complete(
         order_id=inputs.order.order_id if inputs.order else inputs.order_id,
         order_version=inputs.order.order_version if inputs.order else None,
         confidence=opinion.confidence if opinion else None,
-        reasons=_reasons(judgement, opinion, deployed),
+        reasons=_reasons(judgement, opinion, without),
         model=deployed.use if deployed else None,
         policy=policy.use(judgement.results),
         snapshot=inputs.snapshot,
@@ -47,14 +50,16 @@ def complete(
     )
 
 
-def _reasons(judgement: Judgement, opinion: Opinion | None, deployed: Deployed | None) -> tuple[Reason, ...]:
+def _reasons(judgement: Judgement, opinion: Opinion | None, without: tuple[str, Mapping[str, str]] | None) -> tuple[Reason, ...]:
     """The decisive check first where it has a reason of its own, then the model's, then what else objected."""
     told: list[Reason] = []
     if judgement.decisive is not None and judgement.decisive.code is not None:
         told.append(_reason(judgement.decisive))
+    if judgement.allowed is not None:
+        told.append(_reason(judgement.allowed))
     told += opinion.reasons if opinion is not None else ()
-    if deployed is None:
-        told.append(Reason(0, "NO_MODEL", NO_MODEL, "decides"))
+    if without is not None:
+        told.append(Reason(0, *without, "decides"))
     told += [_reason(check) for check in judgement.objecting if check is not judgement.decisive and check.code is not None]
     return tuple(r if r.rank == rank else replace(r, rank=rank) for rank, r in enumerate(told, start=1))
 
@@ -68,6 +73,6 @@ def _overruled(judgement: Judgement) -> tuple[dict[str, Any], ...]:
     """What weaker checks would have decided."""
     return tuple(
         {"outcome": check.outcome, "check": check.id}
-        for check in judgement.objecting
+        for check in (*judgement.objecting, *judgement.overruled)
         if check is not judgement.decisive and check.outcome != judgement.outcome
     )

@@ -10,6 +10,7 @@ from feature_store.network import Network
 from feature_store.order import Order
 from feature_store.snapshot import FeatureSnapshot
 from feature_store.times import Millis
+from governance.controls import Listed, Switch
 from governance.shipments import Constraints, Weights
 from governance.values import Stage
 
@@ -41,6 +42,8 @@ class Inputs:
         weights: for split-order, factors on the policy's rates by term.
         oms_choice: what the OMS would have done by itself.
         failure: set when the answer is a fallback.
+        switch: the type's kill switch where it is not at ``normal``.
+        lists: the entries of allow and block lists that name the order at the decision time.
     """
 
     type: str
@@ -55,3 +58,5 @@ class Inputs:
     weights: Weights | None = None
     oms_choice: Mapping[str, Any] | None = None
     failure: Failure | None = None
+    switch: Switch | None = None
+    lists: tuple[Listed, ...] = ()

@@ -8,13 +8,16 @@ All expressions of a document compile into one program that returns the list of 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
 from feature_store.times import HOUR, Millis
+from governance.controls import ALLOW, BLOCK, BLOCKED, Listed, first_on
+from governance.policy_scope import EVERYTHING, Scope
 from governance.values import PolicyResult, PolicyUse, Review, Status
+from models.specs import SPECS
 
 Facts = Mapping[str, Mapping[str, Any]]
 """What a policy may ask for: roots (``order``, ``model``, ``features``, ...), each with named values. Unknown values are absent, ``None`` or NaN."""
@@ -41,6 +44,7 @@ class Parameter:
     Attributes:
         kind: ``probability``, ``number``, ``integer``, ``money``, ``hours`` or ``boolean``.
         text: what it does, by language.
+        at_most: the parameter that it may not exceed.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Parameter:
     minimum: float | None
     maximum: float | None
     text: Mapping[str, str]
+    at_most: str | None = None
 
     def accept(self, value: object) -> float | bool:
         """Check a new value against kind and bounds, and return it as the rules see it.
@@ -93,6 +98,19 @@ class Check:
     queue: str | None = None
     objects_unknown: bool = False
 
+    @property
+    def judges_by_model(self) -> bool:
+        """Whether it is a rule about what is thought of the order (``model.*``, ``features.*``) rather than what is asked for."""
+        return not self.hard and any(name.startswith(("model.", "features.")) for name in self.names)
+
+
+ON_BLOCK_LIST, ON_ALLOW_LIST = "block_list", "allow_list"
+_LISTED: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    BLOCK: ("ON_BLOCK_LIST", {"en": "A part of the order is on the block list", "zh": "订单中的某项在拦截名单中"}),
+    ALLOW: ("ON_ALLOW_LIST", {"en": "A part of the order is on the allow list", "zh": "订单中的某项在放行名单中"}),
+}
+"""Reason codes and texts; they do not tell which part: that is for those who may see the entry."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
@@ -119,7 +137,9 @@ class Judgement:
 
     Attributes:
         decisive: the check that set the outcome; ``None`` when nothing objected and the default holds.
-        objecting: every check that objected, hard ones first, in the document's order.
+        objecting: every check that objected, hard ones first, then the block list, then rules, in the document's order.
+        overruled: rules that objected and do not count, because the order is on the allow list.
+        allowed: the allow list's word, where it counts.
     """
 
     outcome: str
@@ -127,6 +147,8 @@ class Judgement:
     decisive: Check | None
     objecting: tuple[Check, ...]
     results: tuple[PolicyResult, ...]
+    overruled: tuple[Check, ...] = ()
+    allowed: Check | None = None
 
 
 @dataclass(frozen=True)
@@ -153,6 +175,17 @@ class Policy:
     program: Program
     needed: Mapping[str, tuple[str, ...]]
     singles: tuple[Program, ...]
+    scope: Scope = EVERYTHING
+
+    @cached_property
+    def holding(self) -> Fallback:
+        """What the kill switch answers: the fallback that asks a person. A policy whose type has no such outcome falls back as declared."""
+        spec = SPECS.get(self.type)
+        wanted = self.review.outcome if self.review else spec.cautious.value if spec and spec.cautious else None
+        permitted = next((one for one in self.fallbacks.values() if one.outcome == wanted), None)
+        if permitted is None and wanted is not None:
+            return Fallback("held", wanted, dict.fromkeys(("en", "zh"), "held"))
+        return permitted or self.fallbacks[self.default_fallback]
 
     @cached_property
     def values(self) -> Mapping[str, float | bool]:
@@ -181,10 +214,20 @@ class Policy:
                     f"{name}: the policy {self.id!r} has no such parameter; it has {', '.join(sorted(changed)) or 'none'}"
                 )
             changed[name] = replace(changed[name], value=changed[name].accept(value))
+        for parameter in changed.values():
+            limit = changed.get(parameter.at_most or "")
+            if limit is not None and parameter.value > limit.value:
+                raise ParameterRefused(f"{parameter.name}: {parameter.value!r} exceeds {limit.name}, which is {limit.value!r}")
         return replace(self, parameters=changed)
 
-    def judge(self, facts: Facts) -> Judgement:
-        """Evaluate every check and let the first that objects decide. Pure."""
+    def judge(self, facts: Facts, listed: Sequence[Listed] = ()) -> Judgement:
+        """Evaluate every check and let the first that objects decide. Pure.
+
+        Args:
+            facts: what is known.
+            listed: the list entries that name the order. After the constraints the block list decides; an allow entry silences the rules
+                that judge by the model.
+        """
         context = self._context(facts)
         answers = self._answers(context)
         results, objecting = [], []
@@ -193,6 +236,8 @@ class Policy:
             if objects:
                 objecting.append(check)
             results.append(PolicyResult(check.id, check.hard, not objects, _detail(check, reads, answer, context)))
+        if listed and self.type in BLOCKED:
+            return self._listed(listed, objecting, results)
         decisive = objecting[0] if objecting else None
         return Judgement(
             outcome=decisive.outcome if decisive else self.default_outcome,
@@ -200,6 +245,32 @@ class Policy:
             decisive=decisive,
             objecting=tuple(objecting),
             results=tuple(results),
+        )
+
+    def _listed(self, listed: Sequence[Listed], objecting: list[Check], results: list[PolicyResult]) -> Judgement:
+        """Judge an order that is on a list: constraints, then the block list, then the allow list, then rules."""
+        blocked, allowed = first_on(BLOCK, listed), first_on(ALLOW, listed)
+        hard, rules = [check for check in objecting if check.hard], [check for check in objecting if not check.hard]
+        word = Check(ON_BLOCK_LIST, False, "", BLOCKED[self.type], (), Status.DECIDED, *_LISTED[BLOCK])
+        overruled = [check for check in rules if allowed and not blocked and check.judges_by_model]
+        standing = [*hard, *([word] if blocked else []), *(check for check in rules if check not in overruled)]
+        of_lists = [
+            PolicyResult(ON_BLOCK_LIST if one.list == BLOCK else ON_ALLOW_LIST, False, one.list != BLOCK, one.detail) for one in listed
+        ]
+        silenced = {check.id for check in overruled}
+        told = [replace(r, detail=f"{r.detail}; overruled by the allow list") if r.id in silenced else r for r in results]
+        constraints = sum(check.hard for check in self.checks)
+        decisive = standing[0] if standing else None
+        return Judgement(
+            outcome=decisive.outcome if decisive else self.default_outcome,
+            status=decisive.status if decisive else Status.DECIDED,
+            decisive=decisive,
+            objecting=tuple(standing),
+            results=(*told[:constraints], *of_lists, *told[constraints:]),
+            overruled=tuple(overruled),
+            allowed=Check(ON_ALLOW_LIST, False, "", self.default_outcome, (), Status.DECIDED, *_LISTED[ALLOW])
+            if allowed and not blocked and not hard
+            else None,
         )
 
     def use(self, results: tuple[PolicyResult, ...] = ()) -> PolicyUse:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from typing import Annotated, Any, Literal
@@ -17,8 +18,9 @@ import orjson
 import rfc8785
 from pydantic import Field, ValidationError
 
-from feature_store.order import Strict
+from feature_store.order import Moment, Strict
 from governance.policy import PREDICTION, Check, Fallback, Parameter, ParameterRefused, Policy, ReviewRule
+from governance.policy_scope import EVERYTHING, Scope
 from governance.values import Status
 from models.specs import SPECS
 
@@ -30,8 +32,12 @@ FACTS: dict[str, dict[str, Any]] = {
         "segment": "gold", "payment_method": "card", "payment_status": "authorised", "promised_in_h": 72.0, "customer_age_days": 120.0,
         "same_address": True, "attributes": {"any": "thing"},
     },
-    "stock": {"lines_known": 1.0, "lines_short": 0.0, "lines_available": 1.0},
-    "model": {"probability": 0.31, "low": 0.24, "high": 0.39, "width": 0.15, "expected_loss": 80.6, "threshold": 0.5, "prediction": "yes", "value": 1.5},
+    "stock": {"lines_known": 1.0, "lines_short": 0.0, "lines_available": 1.0, "lines_oversold": 0.0},
+    "model": {
+        "probability": 0.31, "low": 0.24, "high": 0.39, "width": 0.15, "expected_loss": 80.6, "threshold": 0.5, "prediction": "yes", "value": 1.5,
+        "late": 0.12, "cancelled": 0.05, "returned": 0.14,
+    },
+    "cost": {"accept": 20.4, "hold": 23.1, "reject": 40.0, "hold_from": 0.38, "reject_from": 0.9},
     "plan": {"shipments": 1.0, "shipped_qty": 2.0, "unfilled_qty": 0.0, "cost": 12.5, "probability_late": 0.1, "proven": True},
 }  # fmt: skip
 """Every fact that an expression may name, with a sample of its type. ``features.*`` and ``params.*`` come on top."""
@@ -71,6 +77,7 @@ class ParameterDocument(Strict):
     value: bool | float
     minimum: float | None = None
     maximum: float | None = None
+    at_most: Name | None = None
     text: Words
 
 
@@ -115,6 +122,25 @@ class ReviewDocument(Strict):
     expires_to: Label
 
 
+Traits = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=256)], ...], Field(min_length=1, max_length=100)]
+
+
+class ScopeDocument(Strict):
+    """For which decisions a policy is meant, as written."""
+
+    regions: Traits | None = None
+    channels: Traits | None = None
+    tags: Traits | None = None
+    since: Moment | None = Field(default=None, alias="from")
+    until: Moment | None = None
+    rank: Annotated[int, Field(ge=-100, le=100, strict=True)] | None = None
+
+    def value(self) -> Scope:
+        """As :func:`governance.policy_scope.choose` reads it."""
+        parts = [frozenset(part or ()) for part in (self.regions, self.channels, self.tags)]
+        return Scope(*parts, self.since, self.until, self.rank or 0)
+
+
 class PolicyDocument(Strict):
     """A whole policy as written."""
 
@@ -123,6 +149,7 @@ class PolicyDocument(Strict):
     version: Annotated[int, Field(ge=1, le=1_000_000)]
     type: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
     title: Words
+    scope: ScopeDocument | None = None
     parameters: Annotated[tuple[ParameterDocument, ...], Field(max_length=200)] = ()
     constraints: Annotated[tuple[ConstraintDocument, ...], Field(max_length=200)] = ()
     rules: Annotated[tuple[RuleDocument, ...], Field(max_length=200)] = ()
@@ -174,6 +201,7 @@ def read_policy(document: bytes | Mapping[str, Any], feature_names: Collection[s
         program=cel.compile(f"[{', '.join(guarded)}]"),
         needed=_needed(checks),
         singles=tuple(cel.compile(expression) for expression in guarded),
+        scope=EVERYTHING if parsed.scope is None else parsed.scope.value(),
     )
 
 
@@ -191,13 +219,13 @@ def _parameters(parsed: PolicyDocument, faults: list[tuple[tuple[str | int, ...]
         minimum, maximum = written.minimum, written.maximum
         if written.kind == "probability":
             minimum, maximum = max(0.0, minimum or 0.0), min(1.0, 1.0 if maximum is None else maximum)
-        parameter = Parameter(written.name, written.kind, written.value, minimum, maximum, written.text.model_dump())
+        parameter = Parameter(written.name, written.kind, written.value, minimum, maximum, written.text.model_dump(), written.at_most)
         try:
             value = parameter.accept(written.value)
         except ParameterRefused as error:
             faults.append((("parameters", index, "value"), str(error)))
             continue
-        parameters[written.name] = Parameter(written.name, written.kind, value, minimum, maximum, parameter.text)
+        parameters[written.name] = replace(parameter, value=value)
     return parameters
 
 
