@@ -82,6 +82,16 @@ def decision_groups(
     return groups
 
 
+def controls_json(inputs: Inputs) -> dict[str, Any]:
+    """What people had set beside model and policy: part of the circumstances, absent where nothing was set."""
+    told: dict[str, Any] = {}
+    if inputs.switch is not None:
+        told["switch"] = inputs.switch.to_json()
+    if inputs.lists:
+        told["lists"] = [listed.to_json() for listed in inputs.lists]
+    return told
+
+
 def network_json(network: Network) -> dict[str, Any]:
     """The network as JSON arrays, in the order of the fields of its values; a replay reads it back."""
     written = network.noted.get("json")

@@ -9,7 +9,7 @@ from typing import Any
 
 from feature_store.times import Millis, format_time
 from governance.decision import Decision, Inputs, Models, Status
-from governance.decision_groups import decision_groups, network_json
+from governance.decision_groups import controls_json, decision_groups, network_json
 from governance.ledger.record import Draft, Kind, about_customer
 from governance.ledger.rows import Facets
 from governance.policy import Policy
@@ -141,6 +141,7 @@ def _circumstances(context: Context, inputs: Inputs, decision: Decision) -> dict
         "deadline_ms": body.deadline_ms,
         "fallback": context.admitted.fallbacks[decision.type],
         "failure": None if failure is None else {"cause": failure.cause, "detail": failure.detail, "fallback": failure.fallback},
+        **controls_json(inputs),
     }
 
 

@@ -7,7 +7,7 @@ import contextlib
 import struct
 import uuid
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -27,6 +27,8 @@ from governance.ledger.tables import decisions, records
 MAX_LIMIT = 500
 _CURSOR = struct.Struct(">BIq16s")
 _CURSOR_VERSION = 1
+_WALKED = 200
+"""Whole records that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,14 @@ class StoredDecision:
         check(self.entry, self.receipt.leaf_hash, self.body, self.seeds, self.response)
 
 
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """One decision whose stored bytes cannot be read."""
+
+    line: DecisionLine
+    error: RecordCorrupt
+
+
 class DecisionReader:
     """Finds decisions. Its methods block: one round trip each but where said."""
 
@@ -200,6 +210,31 @@ class DecisionReader:
             lines = [_line(row) for row in connection.execute(statement)]
         more = len(lines) > limit
         return Page(tuple(lines[:limit]), _write_cursor(lines[limit - 1], filters) if more else None)
+
+    def walk(self, filters: Filters | None = None, limit: int | None = None) -> Iterator[StoredDecision | Damaged]:
+        """The decisions that pass all filters with their records, newest first, read page by page; of more than ``limit`` the newest."""
+        filters, newest = filters or Filters(), (decisions.c.decided_at.desc(), decisions.c.record_id.desc())
+        after: tuple[Millis, str] | None = None
+        left = limit
+        while left is None or left > 0:
+            statement = _whole().where(*_conditions(filters, self._engine.dialect.name))
+            if after is not None:
+                statement = statement.where(tuple_(decisions.c.decided_at, decisions.c.record_id) < tuple_(*after))
+            size = _WALKED if left is None else min(left, _WALKED)
+            with self._engine.connect() as connection:
+                rows = connection.execute(statement.order_by(*newest).limit(size)).all()
+            for row in rows:
+                yield _read(row)
+            if len(rows) < size:
+                return
+            after = rows[-1].decided_at, rows[-1].record_id
+            left = None if left is None else left - len(rows)
+
+    def read(self, record_id: str) -> StoredDecision | Damaged | None:
+        """As :meth:`get`, for readers who go on where the stored bytes are damaged."""
+        with self._engine.connect() as connection:
+            row = connection.execute(_whole().where(decisions.c.record_id == record_id)).one_or_none()
+        return _read(row) if row else None
 
     def newest(self, filters: Filters, limit: int) -> list[DecisionLine]:
         """The newest ``limit`` decisions that pass all filters, newest first; for samples and figures, so it has no pages."""
@@ -307,6 +342,13 @@ def _stored(row: SqlRow[Any]) -> StoredDecision:
         receipt=receipt,
         seq=row.seq,
     )
+
+
+def _read(row: SqlRow[Any]) -> StoredDecision | Damaged:
+    try:
+        return _stored(row)
+    except RecordCorrupt as error:
+        return Damaged(_line(row), error)
 
 
 def _digest(filters: Filters) -> int:
