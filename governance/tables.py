@@ -76,6 +76,57 @@ alias_history = Table(
     Index(None, "kind", "type", "alias", "change_id"),
 )
 
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("approval_id", String(36), primary_key=True),
+    Column("kind", String(8), nullable=False, comment="policy or model"),
+    Column("name", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("digest", String(80), nullable=False, comment="of what is approved"),
+    Column("author", String(255), nullable=False, comment="who made the version"),
+    Column("submitted_by", String(255), nullable=False),
+    Column("submitted_at", BigInteger, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("state", String(16), nullable=False, comment="open, approved, refused"),
+    Column("decided_by", String(255)),
+    Column("decided_at", BigInteger),
+    Column("decision_note", Text),
+    Column("record_id", String(36), nullable=False, comment="of the submission"),
+    Index(None, "kind", "name", "version"),
+)
+
+list_entries = Table(
+    "list_entries",
+    metadata,
+    Column("entry_id", String(36), primary_key=True),
+    Column("change_id", BigInteger, nullable=False, unique=True, comment="the last change of any list; grows"),
+    Column("list", String(8), nullable=False, comment="allow or block"),
+    Column("kind", String(16), nullable=False, comment="customer, device, address, ip, card, sku, supplier"),
+    Column("value", String(128), nullable=False),
+    Column("types", Text, nullable=False, comment="decision types, |a|b|"),
+    Column("reason", Text, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("added_by", String(255), nullable=False),
+    Column("added_at", BigInteger, nullable=False),
+    Column("removed_by", String(255)),
+    Column("removed_at", BigInteger),
+    Index(None, "kind", "value"),
+    Index(None, "added_at", "entry_id"),
+)
+
+switches = Table(
+    "switches",
+    metadata,
+    Column("change_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("type", String(64), nullable=False, comment="decision type"),
+    Column("mode", String(16), nullable=False, comment="normal, rules_only, hold_all"),
+    Column("note", Text, nullable=False),
+    Column("changed_by", String(255), nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Index(None, "type", "change_id"),
+)
+
 trainings = Table(
     "trainings",
     metadata,
