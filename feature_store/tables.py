@@ -86,3 +86,16 @@ reserved_stock = Table(
     Column("qty", BigInteger, nullable=False),
 )
 """Sums over reservations, so that a SKU with thousands of them is read like any other."""
+
+expiry_runs = Table(
+    "expiry_runs",
+    metadata,
+    Column("run_id", Integer, primary_key=True, autoincrement=True),
+    Column("started_at", BigInteger, nullable=False),
+    Column("asked_by", String(16), nullable=False, comment="schedule or command"),
+    Column("ended_at", BigInteger, comment="empty while it runs, and when it was killed"),
+    Column("report", LargeBinary, comment="Forgotten as JSON"),
+    Column("problem", Text, comment="why it failed"),
+    Index(None, "started_at"),
+)
+"""What was done about what is past its time."""
