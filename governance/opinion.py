@@ -86,6 +86,7 @@ class Opinion:
         prediction: the predicted label of a custom type, as an outcome.
         answer: ``label`` or ``value``, and ``probabilities``.
         threshold: from which probability on the event is predicted.
+        causes: the probability broken down by cause, adding up to it; ``None`` where the model does not say.
     """
 
     confidence: Confidence | None
@@ -94,6 +95,7 @@ class Opinion:
     prediction: str | None = None
     answer: Mapping[str, Any] = field(default_factory=dict)
     threshold: float | None = None
+    causes: Mapping[str, float] | None = None
 
     def facts(self) -> dict[str, Any]:
         """``model.*`` as a policy sees it."""
@@ -101,7 +103,7 @@ class Opinion:
         if self.confidence is not None:
             low, high = self.confidence.low, self.confidence.high
             told |= {"probability": self.confidence.probability, "low": low, "high": high, "width": high - low}
-        return told
+        return told if self.causes is None else told | self.causes
 
 
 def form_opinion(deployed: Deployed, snapshot: FeatureSnapshot) -> Opinion:
@@ -129,7 +131,9 @@ def _of_two(deployed: Deployed, row: NDArray[np.float64]) -> Opinion:
     probabilities = {negative: 1.0 - confidence.probability, positive: confidence.probability}
     effect = Effect.of(artifact.event, label=None if artifact.encoder is None else f"{artifact.event} = {positive}")
     reasons = _reasons(deployed, explanation, effect)
-    return Opinion(confidence, explanation, reasons, label, {"label": label, "probabilities": probabilities}, threshold)
+    answer = {"label": label, "probabilities": probabilities}
+    causes = None if artifact.causes is None else artifact.causes.break_down(row, confidence.probability)
+    return Opinion(confidence, explanation, reasons, label, answer, threshold, causes)
 
 
 def _of_many(deployed: Deployed, calibrator: ClassCalibrator, row: NDArray[np.float64]) -> Opinion:

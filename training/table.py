@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+from governance.facts import Case
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -36,6 +38,8 @@ class TrainingTable:
         cluster: int64 (n,), rows that are alike without sharing an outcome (the orders of one customer): intervals count them together.
         p_knowable: float64 (n,), for simulated rows the true probability given what was knowable.
         slices: segments to report on, by name.
+        cause: why the event came about, of two classes; -1 where it did not.
+        cases: what a policy would have known of each row besides the features; empty where nobody kept it.
     """
 
     names: tuple[str, ...]
@@ -49,6 +53,8 @@ class TrainingTable:
     cluster: Integers | None = None
     p_knowable: Floats | None = None
     slices: Mapping[str, Slice] = field(default_factory=dict)
+    cause: Slice | None = None
+    cases: Sequence[Case] = ()
 
     def __post_init__(self) -> None:
         rows = len(self.label)
@@ -58,6 +64,8 @@ class TrainingTable:
             part = getattr(self, name)
             if part is not None and len(part) != rows:
                 raise ValueError(f"{name} has {len(part)} rows, the label {rows}")
+        if self.cases and len(self.cases) != rows:
+            raise ValueError(f"cases has {len(self.cases)} rows, the label {rows}")
 
     def __len__(self) -> int:
         return len(self.label)

@@ -95,12 +95,34 @@ class Arrival(BaseModel):
     p90: Time
 
 
+class ExpectedCosts(BaseModel):
+    """What each outcome is expected to cost, against an order that goes well, by the policy's money figures."""
+
+    accept: Money
+    hold: Money
+    reject: Money
+    hold_from: Annotated[float, Field(description="from this probability of failure on holding is cheaper, within the policy's bounds")]
+    reject_from: Annotated[float, Field(description="from this one on rejecting is the cheapest; 1 where it never is")]
+
+
 class AcceptanceAnswer(DecisionAnswer):
     """Whether the order can be kept."""
 
     outcome: Literal["ACCEPT", "ACCEPT_PARTIAL", "HOLD", "REJECT"]
     accepted_lines: Annotated[list[str] | None, Field(description="with ACCEPT_PARTIAL: the line ids that can be kept")] = None
     promise: Arrival | None = None
+    causes: Annotated[
+        dict[str, float] | None, Field(description="the probability of failure by cause (late, cancelled, returned); they add up to it")
+    ] = None
+    costs: ExpectedCosts | None = None
+
+
+class UnusualFact(BaseModel):
+    """A fact that counts others, repetitions or disputes, and counts some."""
+
+    feature: str
+    value: int
+    unit: str | None
 
 
 class FraudAnswer(DecisionAnswer):
@@ -108,6 +130,7 @@ class FraudAnswer(DecisionAnswer):
 
     outcome: Literal["ALLOW", "REVIEW", "BLOCK"]
     expected_loss: Money | None = None
+    facts: Annotated[list[UnusualFact] | None, Field(description="what is out of the ordinary, whatever the model made of it")] = None
 
 
 class PlannedLine(BaseModel):

@@ -15,6 +15,7 @@ from feature_store.order import Order
 from feature_store.snapshot import FeatureSnapshot, Origin
 from feature_store.times import DAY, HOUR, parse_time
 from governance import decision as core
+from governance.costs import CAUSES, expected_costs
 from governance.decision import Confidence, Decision, Deployed, Explanation, Failure, Inputs, ModelUse, Reason, Stage, Status, decide
 from governance.facts import line_stock, order_facts, stock_facts
 from governance.opinion import FeaturesMissing, Opinion
@@ -69,23 +70,23 @@ def decided(decision_type: str, says: Says | None = None, **inputs: Any) -> Deci
     return decide(Inputs(decision_type, Stage.LIVE, AT, **given_inputs), models, policy)
 
 
-@pytest.mark.parametrize(("probability", "outcome"), [(0.1, "ACCEPT"), (0.449, "ACCEPT"), (0.45, "HOLD"), (0.899, "HOLD"), (0.9, "REJECT")])
+@pytest.mark.parametrize(("probability", "outcome"), [(0.1, "ACCEPT"), (0.35, "ACCEPT"), (0.39, "HOLD"), (0.899, "HOLD"), (0.9, "REJECT")])
 def test_acceptance_follows_the_policy_s_thresholds(probability: float, outcome: str) -> None:
     made = decided("acceptance", Says(probability))
     assert (made.outcome, made.status) == (outcome, Status.DECIDED)
     assert (made.review is not None) == (outcome == "HOLD")
 
 
-@pytest.mark.parametrize(("probability", "outcome"), [(0.001, "ALLOW"), (0.2, "REVIEW"), (0.75, "BLOCK")])
+@pytest.mark.parametrize(("probability", "outcome"), [(0.001, "ALLOW"), (0.22, "REVIEW"), (0.77, "BLOCK")])
 def test_fraud_follows_the_policy_s_thresholds(probability: float, outcome: str) -> None:
     assert decided("fraud", Says(probability)).outcome == outcome
 
 
 def test_an_interval_across_the_threshold_that_is_too_wide_abstains() -> None:
-    made = decided("acceptance", Says(0.4, 0.2, 0.6))
+    made = decided("acceptance", Says(0.35, 0.2, 0.6))
     assert (made.outcome, made.status, made.reasons[0].code) == ("HOLD", Status.ABSTAINED, "TOO_UNCERTAIN")
-    assert decided("acceptance", Says(0.4, 0.3, 0.5)).status is Status.DECIDED
-    assert decided("acceptance", Says(0.2, 0.0, 0.4)).status is Status.DECIDED
+    assert decided("acceptance", Says(0.3, 0.2, 0.45)).status is Status.DECIDED
+    assert decided("acceptance", Says(0.2, 0.0, 0.35)).status is Status.DECIDED
 
 
 def test_a_hard_constraint_binds_the_most_certain_model() -> None:
@@ -162,7 +163,11 @@ def test_a_failure_is_an_input_that_gives_the_named_fallback() -> None:
 def test_facts_are_those_that_a_policy_may_name() -> None:
     assert set(order_facts(order(), AT)) == set(FACTS["order"])
     assert set(stock_facts(line_stock(order(), network(A=1)))) == set(FACTS["stock"])
-    assert {*Says(0.5).opinion.facts(), "expected_loss"} == set(FACTS["model"])
+    causes = dict.fromkeys(CAUSES, 0.1)
+    assert {*dataclasses.replace(Says(0.5).opinion, causes=causes).facts(), "expected_loss"} == set(FACTS["model"])
+    costs = expected_costs(default_policies()["acceptance"], 100.0, 0.3, causes)
+    assert costs is not None
+    assert set(costs.facts()) == set(FACTS["cost"])
     for root in ("order", "stock"):
         told = order_facts(order(), AT) if root == "order" else stock_facts(line_stock(order(), network(A=1)))
         for name, value in told.items():
