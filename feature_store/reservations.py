@@ -316,6 +316,31 @@ class ReservationStore:
             return _found(connection, reservation_id, principal, clock)
 
 
+def release_order(connection: Connection, order_id: str, up_to_version: int | None = None) -> int:
+    """Free all that an order has reserved, in the caller's transaction: nothing of it will be shipped.
+
+    Args:
+        connection: in a transaction; on SQLite one that holds the write lock.
+        order_id: the order.
+        up_to_version: leaves alone what later versions have reserved; ``None`` for all.
+
+    Returns:
+        How many reserved places were freed.
+    """
+    clock, mark = now(), "%s" if connection.dialect.name == "postgresql" else "?"
+    version = "" if up_to_version is None else f" AND order_version <= {mark}"
+    statement = (
+        f"UPDATE reservations SET ending = 'released', ended_at = {mark}, counts_until = {mark}"  # noqa: S608 - our own names
+        f" WHERE order_id = {mark} AND ending IS NULL{version} RETURNING sku, expires_at, node_id, qty"
+    )
+    values = (clock, clock, order_id, *(() if up_to_version is None else (up_to_version,)))
+    with contextlib.closing(connection.connection.cursor()) as cursor:
+        cursor.execute(statement, values)
+        freed = cursor.fetchall()
+        _add(cursor, mark, [(sku, until, node_id, 0, -qty) for sku, until, node_id, qty in freed])
+    return len(freed)
+
+
 def _move(connection: Connection, found: Held, clock: Millis, *, settled: bool) -> None:
     """Take what was held off the sums; where it is settled, count it there from now on."""
     sums = [(piece.sku, found.expires_at, piece.node_id, 0, -piece.qty) for piece in found.pieces]

@@ -89,6 +89,8 @@ class Kind(StrEnum):
     SHADOW = "shadow"
     WHAT_IF = "what_if"
     OVERRIDE = "override"
+    EXPIRY = "expiry"
+    CANCELLATION = "cancellation"
     OUTCOME_LABEL = "outcome_label"
     DATASET_ACCEPTED = "dataset_accepted"
     TRAINING_FINISHED = "training_finished"
