@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
@@ -26,9 +28,50 @@ def code_digest() -> str:
 
 
 @cache
-def environment_digest() -> str:
-    """``sha256:`` over the interpreter, the machine's architecture and every installed library with its version."""
+def environment_lines() -> tuple[str, ...]:
+    """The interpreter, the machine's architecture and every installed library with its version."""
     named = ((one.metadata["Name"], one.version) for one in distributions() if one.metadata is not None)
     libraries = sorted({f"{name.lower()}=={version}" for name, version in named if name})  # what an uninstall left behind has no name
-    lines = [platform.python_implementation(), platform.python_version(), platform.machine(), *libraries]
-    return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return (platform.python_implementation(), platform.python_version(), platform.machine(), *libraries)
+
+
+@cache
+def environment_digest() -> str:
+    """``sha256:`` over :func:`environment_lines`."""
+    return _digest("\n".join(environment_lines()).encode())
+
+
+def keep_environment(folder: Path) -> None:
+    """Write down which libraries stand behind this environment's digest, so that a replay can name what changed; nothing where it is there."""
+    path = folder / f"{environment_digest().removeprefix('sha256:')}.txt"
+    if path.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    scratch = folder / f".{path.name}.{os.getpid()}"
+    scratch.write_text("\n".join(environment_lines()))
+    scratch.replace(path)
+
+
+def libraries_in(folder: Path) -> Callable[[str], tuple[str, ...] | None]:
+    """Reads what :func:`keep_environment` wrote, by digest: ``name==version`` each; ``None`` where it is not kept, or is not what the digest says."""
+
+    def libraries(digest: str) -> tuple[str, ...] | None:
+        if digest == environment_digest():
+            return _named(environment_lines())
+        name = digest.removeprefix("sha256:")
+        try:
+            text = (folder / f"{name}.txt").read_bytes() if name.isalnum() else b""
+        except OSError:
+            return None
+        return _named(tuple(text.decode().split("\n"))) if _digest(text) == digest else None
+
+    return libraries
+
+
+def _named(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """The first three lines have names of their own."""
+    return (*(f"{name}=={line}" for name, line in zip(("implementation", "python", "machine"), lines, strict=False)), *lines[3:])
+
+
+def _digest(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()

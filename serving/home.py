@@ -54,6 +54,11 @@ class Home:
         return self.folder / "logs"
 
     @property
+    def environments(self) -> Path:
+        """Which libraries stand behind the digests of environments that records name."""
+        return self.folder / "environments"
+
+    @property
     def demo(self) -> bool:
         """Whether one person alone may put a model in service here; chosen when the home was made."""
         return orjson.loads((self.folder / MARKER).read_bytes()).get("demo") is True

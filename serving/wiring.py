@@ -24,16 +24,18 @@ from governance.policy_document import default_policies
 from governance.policy_store import keep_policies
 from governance.promotion import generation
 from serving.admission import Ask
+from serving.again import Again
 from serving.answer import Answerer, Edges
 from serving.api.decisions import READY_PATH, DecisionsApp
 from serving.api.schemas import ACCEPTANCE_EXAMPLE, FRAUD_EXAMPLE, SPLIT_EXAMPLE
-from serving.build import code_digest, environment_digest
+from serving.build import code_digest, environment_digest, keep_environment
 from serving.edges import recall_from, reserved_from, runner, states_from
 from serving.home import Home, open_home
 from serving.loading import ForceKeeper
 from serving.local_keys import local_key
 from serving.lookups import Lookups
 from serving.migrate import migrate, require_current
+from serving.replaying import replayer_of
 from serving.settings import Settings
 
 if TYPE_CHECKING:
@@ -156,7 +158,9 @@ def wire_decisions(settings: Settings, *, echoes: bool = True) -> WiredDecisions
     answerer = Answerer(edges)
     with ThreadPoolExecutor(1) as apart:  # this thread may run an event loop already
         apart.submit(asyncio.run, _rehearse(answerer, force)).result()
-    app = DecisionsApp(answerer, Lookups(reader, run), access, force, echoes=echoes)
+    keep_environment(base.home.environments)
+    again = Again(reader, replayer_of(engine, base.home.models, base.home.environments), ThreadPoolExecutor(1, thread_name_prefix="again"))
+    app = DecisionsApp(answerer, Lookups(reader, run), access, force, echoes=echoes, again=again)
     return WiredDecisions(app, answerer, force, recorder)
 
 

@@ -19,6 +19,7 @@ import orjson
 
 from governance.access import AccessUnavailable, Action, Principal
 from serving.admission import ORDERS, Ask, parse_body, unknown_type
+from serving.again import Again
 from serving.answer import Answerer, Reply, refuse
 from serving.api.schemas import MAX_BATCH
 from serving.api.wire import Receive, Scope, Send, bearer, header, read_body, send_reply, serve_lifespan
@@ -41,6 +42,10 @@ DECISIONS = "/v1/decisions/"
 ORDERS_PATH = "/v1/orders/"
 READY_PATH = DECISIONS + "-/ready"
 """What this process has loaded: for the service's own readiness, no key asked for."""
+
+
+AGAIN: Mapping[str, tuple[str, Action]] = {"replay": ("POST", Action.INSPECT)}
+"""What computes a past decision again: the last part of the path, its method, and what it asks for."""
 
 
 class Keys(Protocol):
@@ -75,14 +80,25 @@ class DecisionsApp:
         keys: knows the callers.
         force: models and policies, for readiness.
         echoes: whether to send the caller's ``X-Request-Id`` back; ``False`` behind a server that does so itself.
+        again: computes past decisions again; ``None`` where nothing is kept to do so.
     """
 
-    def __init__(self, answerer: Answerer, lookups: Lookups, keys: Keys, force: Callable[[], Force], *, echoes: bool = True) -> None:
+    def __init__(
+        self,
+        answerer: Answerer,
+        lookups: Lookups,
+        keys: Keys,
+        force: Callable[[], Force],
+        *,
+        echoes: bool = True,
+        again: Again | None = None,
+    ) -> None:
         self._answerer = answerer
         self._lookups = lookups
         self._keys = keys
         self._force = force
         self._echoes = echoes
+        self._again = again
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -136,7 +152,18 @@ class DecisionsApp:
             return await self._batch(call, first)
         if second == "explanation":
             return await self._read(call, Action.INSPECT, lambda: self._lookups.explanation(first))
+        if self._again is not None and second in AGAIN:
+            return await self._compute_again(self._again, call, first, second)
         return refuse(not_found(f"A decision has no {second!r}."))
+
+    async def _compute_again(self, again: Again, call: Call, decision_id: str, what: str) -> Reply:
+        method, action = AGAIN[what]
+        if call.scope["method"] != method:
+            return _other_method(method)
+        refusal = _refuse_role(call, action)
+        if refusal is not None:
+            return refusal
+        return await again.replay(decision_id)
 
     async def _read(self, call: Call, action: Action, look: Any) -> Reply:
         if call.scope["method"] not in {"GET", "HEAD"}:
