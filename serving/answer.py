@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from feature_store.reservations import Reservation
+from feature_store.entities import EntityKey
+from feature_store.reservations import Reservation, Reserved
+from feature_store.state import StateCorrupt
 from feature_store.times import MINUTE, Millis, now
 from governance.ledger.errors import KeyReused, NotDurable, RecordInvalid, StockTaken
 from governance.ledger.ids import new_record_id
@@ -18,16 +20,28 @@ from governance.ledger.rows import DecisionRow, Facets, Row
 from governance.waiting import waiting
 from models.specs import DecisionType
 from serving.admission import ORDERS, Admitted, Ask, admit
+from serving.aside import Aside, in_place
+from serving.breaker import Breaker, Breakers, Resting, TooSlow
 from serving.errors import MEDIA_TYPE, Problem, ProblemKind, fault, unavailable
 from serving.force import Force
-from serving.knowing import PLANS, Made, Outcomes, ReadReserved, ReadStates, make_decisions, nothing_reserved
+from serving.knowing import PLANS, Made, Outcomes, ReadReserved, ReadStates, States, make_decisions, nothing_reserved
 from serving.recording import Context, Timing, draft_decision, draft_order, facets, order_facets, part_key
 from serving.rendering import answer_json, order_json, to_bytes
 from serving.reserving import release_of_lower, reservation
+from serving.shedding import Shedder
 
 log = logging.getLogger(__name__)
 
-LONGEST_RETRY_S = 30
+PATIENCE_S = 5.0
+"""The longest that a request waits for the database or the feature store, where nothing else is said."""
+
+
+def usual_breakers(patience_s: float = PATIENCE_S) -> Breakers:
+    """The breakers of a deciding process. What one request is refused for says nothing about the database."""
+    return Breakers(
+        Breaker("the feature store", patience_s=patience_s, innocent=(StateCorrupt,)),
+        Breaker("the database", patience_s=patience_s, innocent=(KeyReused, StockTaken, RecordInvalid)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +95,9 @@ class Edges:
         running: digests of this code and of the libraries under it, for the record.
         reserved: what other orders' plans hold of some SKUs.
         hold_ms: how long a plan reserves its pieces.
+        breakers: leave alone what keeps failing.
+        shedder: refuses what would wait too long.
+        aside: where decisions are computed.
     """
 
     force: Callable[[], Force]
@@ -94,6 +111,9 @@ class Edges:
     clock: Callable[[], Millis] = now
     reserved: ReadReserved = nothing_reserved
     hold_ms: Millis = 30 * MINUTE
+    breakers: Breakers = field(default_factory=usual_breakers)
+    shedder: Shedder = field(default_factory=Shedder)
+    aside: Aside = field(default_factory=in_place)
 
 
 class Answerer:
@@ -102,10 +122,18 @@ class Answerer:
     def __init__(self, edges: Edges) -> None:
         self._edges = edges
         self._in_flight: set[tuple[str, str]] = set()
-        self._failed_commits = 0
 
     async def answer(self, ask: Ask) -> Reply:
         """One request: one decision, or the three on an order. Refusals are returned, never raised."""
+        refusal = self._edges.shedder.enter(ask.principal, _told_deadline_s(ask))
+        if refusal is not None:
+            return refuse(refusal)
+        try:
+            return await self._answer(ask)
+        finally:
+            self._edges.shedder.leave(ask.principal)
+
+    async def _answer(self, ask: Ask) -> Reply:
         started_at, force = self._edges.clock(), self._edges.force()
         # 1. Admit: is it a request that may be decided?
         admitted = admit(ask, force, self._edges.fingerprint)
@@ -130,9 +158,7 @@ class Answerer:
             return settled
         for overtaken in range(PLANS + 1):
             # 2. Know, 3. Score, 4. Constrain: inside the deadline, or the declared fallback.
-            outcomes = await make_decisions(
-                admitted, force, self._edges.read, timing.started_at, reserved=self._edges.reserved, overtaken=overtaken
-            )
+            outcomes = await make_decisions(admitted, force, self._read, timing.started_at, reserved=self._reserved, overtaken=overtaken)
             if isinstance(outcomes, Problem):
                 return refuse(outcomes)
             # 5. Record: durable before anything is told. Where other orders have taken the pieces meanwhile, plan again from what is left.
@@ -143,10 +169,18 @@ class Answerer:
         assert committed is not None, "a fallback reserves nothing"
         return refuse(committed) if isinstance(committed, Problem) else Reply(200, committed.response)
 
+    async def _read(self, keys: Sequence[EntityKey]) -> States:
+        return await self._edges.breakers.features.call(lambda: self._edges.read(keys))
+
+    async def _reserved(self, skus: Sequence[str], order_id: str, at: Millis) -> Reserved:
+        return await self._edges.breakers.features.patiently(lambda: self._edges.reserved(skus, order_id, at))
+
     async def _recall(self, admitted: Admitted) -> Reply | None:
         """The answer that was given before, or the refusal of a request that comes too late; ``None`` when it is new."""
         try:
-            return _settle(admitted, await self._edges.recall(admitted))
+            return _settle(admitted, await self._edges.breakers.database.call(lambda: self._edges.recall(admitted)))
+        except Resting:
+            return refuse(self._not_durable("The database is left alone for a moment after it failed repeatedly, so nothing was decided."))
         except Exception:  # no driver's error may pass for an answer
             log.exception("the database could not be asked for earlier answers")
             return refuse(self._not_durable("The database cannot be reached, so nothing was decided."))
@@ -154,22 +188,21 @@ class Answerer:
     async def _record(self, admitted: Admitted, force: Force, timing: Timing, outcomes: Outcomes) -> Committed | Problem | None:
         """Seal the decisions and wait until they are on disk; ``None`` when another order has taken what the plan reserves."""
         try:
-            committed = await self._edges.records.commit(self._rows(admitted, force, timing, outcomes))
+            rows = self._rows(admitted, force, timing, outcomes)
+            return await self._edges.breakers.database.call(lambda: self._edges.records.commit(rows))
         except StockTaken:
             return None
         except KeyReused:
             return _key_reused(admitted)
-        except NotDurable as error:
+        except (NotDurable, TooSlow, Resting) as error:
             log.error("%s", error)
             return self._not_durable("The record of this decision is not known to be on disk, so its outcome is not told.")
         except RecordInvalid:
             log.exception("a decision cannot be recorded")
             return Problem(ProblemKind.INTERNAL, "The decision cannot be recorded as it is; nothing was told. The failure was logged.")
-        self._failed_commits = 0
-        return committed
 
     async def _dry_run(self, admitted: Admitted, force: Force, timing: Timing) -> Reply:
-        outcomes = await make_decisions(admitted, force, self._edges.read, timing.started_at, reserved=self._edges.reserved)
+        outcomes = await make_decisions(admitted, force, self._read, timing.started_at, reserved=self._reserved)
         if isinstance(outcomes, Problem):
             return refuse(outcomes)
         answers = {name: to_bytes(answer_json(one, None, timing.elapsed_ms(), recorded=False)) for name, one in outcomes.made.items()}
@@ -217,10 +250,15 @@ class Answerer:
         return DecisionRow(sealed, found_by, admitted.ask.principal, key, admitted.fingerprint, response, reserves)
 
     def _not_durable(self, detail: str) -> Problem:
-        """503; the wait doubles while the database keeps failing."""
-        self._failed_commits += 1
-        wait = min(LONGEST_RETRY_S, 2 ** (self._failed_commits - 1))
-        return unavailable(ProblemKind.NOT_DURABLE, detail + " Send the same request with the same Idempotency-Key again.", wait)
+        """503, until the database is tried again."""
+        detail += " Send the same request with the same Idempotency-Key again."
+        return unavailable(ProblemKind.NOT_DURABLE, detail, self._edges.breakers.database.retry_after_s)
+
+
+def _told_deadline_s(ask: Ask) -> float | None:
+    """The deadline as the request tells it; whether it may tell that one is judged later."""
+    told = ask.body.get("deadline_ms")
+    return told / 1000 if isinstance(told, int | float) and not isinstance(told, bool) else None
 
 
 def _settle(admitted: Admitted, earlier: Earlier) -> Reply | None:

@@ -7,6 +7,7 @@ huge order to split, a model that has grown) goes to a thread; its kernels let g
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TypeVar
@@ -19,16 +20,21 @@ SMOOTHING = 0.3
 
 
 class Aside:
-    """Where decisions of each type are computed: in place, or in ``threads`` once they have turned out slow."""
+    """Where decisions of each type are computed.
 
-    def __init__(self, threads: Executor, clock: Callable[[], float]) -> None:
+    Args:
+        threads: for those that have turned out slow; ``None`` to compute all of them in place.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, threads: Executor | None, clock: Callable[[], float] = time.perf_counter) -> None:
         self._threads = threads
         self._clock = clock
         self._takes_s: dict[str, float] = {}
 
     def slow(self, decision_type: str) -> bool:
         """Whether decisions of this type have turned out slow."""
-        return self._takes_s.get(decision_type, 0.0) > SLOW_S
+        return self._threads is not None and self._takes_s.get(decision_type, 0.0) > SLOW_S
 
     async def run(self, decision_type: str, limit_s: float | None, compute: Callable[[], T]) -> T:
         """Compute, in place or in a thread, and remember how long it took.
@@ -51,3 +57,8 @@ class Aside:
         finally:
             took, before = self._clock() - began, self._takes_s.get(decision_type)
             self._takes_s[decision_type] = took if before is None else before + SMOOTHING * (took - before)
+
+
+def in_place() -> Aside:
+    """Everything is computed in place."""
+    return Aside(None)

@@ -27,7 +27,11 @@ SLOW_S = 0.1
 """Who gives up waiting earlier than this says nothing about the dependency: it had hardly a chance."""
 
 
-class Resting(Exception):
+class Unanswered(Exception):
+    """A dependency gave no answer; the message says which and why, ready for a caller to read."""
+
+
+class Resting(Unanswered):
     """The dependency is not asked now; ``retry_after_s`` says when it is tried again."""
 
     def __init__(self, dependency: str, retry_after_s: float) -> None:
@@ -36,7 +40,7 @@ class Resting(Exception):
         super().__init__(f"{dependency} failed repeatedly and is tried again in {retry_after_s:.1f} s")
 
 
-class TooSlow(Exception):
+class TooSlow(Unanswered):
     """The dependency did not answer within the longest time that anybody waits for it."""
 
     def __init__(self, dependency: str, waited_s: float) -> None:
@@ -130,27 +134,34 @@ class Breaker:
         self.require()
         began = self._clock()
         try:
-            if self._patience_s is None:
-                answer = await ask()
-            else:
-                async with asyncio.timeout(self._patience_s) as limit:
-                    answer = await ask()
+            answer = await self.patiently(ask)
         except asyncio.CancelledError:
             self._gave_up(began)
             raise
         except self._innocent:
             self.abandoned()
             raise
-        except TimeoutError as error:
-            self.failed()
-            if self._patience_s is not None and limit.expired():
-                raise TooSlow(self.dependency, self._patience_s) from error
-            raise
         except Exception:
             self.failed()
             raise
         self.succeeded()
         return answer
+
+    async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the dependency whatever the state, and learn nothing: for a second question beside one that is a :meth:`call`.
+
+        Raises:
+            TooSlow: it took longer than the breaker's patience.
+        """
+        if self._patience_s is None:
+            return await ask()
+        try:
+            async with asyncio.timeout(self._patience_s) as limit:
+                return await ask()
+        except TimeoutError as error:
+            if limit.expired():
+                raise TooSlow(self.dependency, self._patience_s) from error
+            raise
 
     def _gave_up(self, began: float) -> None:
         if self._clock() - began >= SLOW_S:

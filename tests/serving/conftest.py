@@ -34,12 +34,13 @@ from models.calibration import Calibrator
 from models.encoding import RowEncoder
 from models.features import cards_of_table, cards_of_views
 from models.specs import SPECS, Task
-from serving.answer import Answerer, Edges
+from serving.answer import Answerer, Edges, usual_breakers
 from serving.api.decisions import DecisionsApp
 from serving.api.schemas import ACCEPTANCE_EXAMPLE
 from serving.edges import recall_from, reserved_from, runner, states_from
 from serving.force import Force
 from serving.lookups import Lookups
+from serving.shedding import Shedder
 
 PARCEL = ("placed_at", "region", "service", "carrier", "pieces", "weight_g")
 """The columns of the custom type: those of the documented example."""
@@ -175,7 +176,7 @@ class Service:
         return self.call("GET", path, role=role)
 
     def with_edges(self, **changes: Any) -> Service:
-        edges = replace(self.edges, **changes)
+        edges = replace(self.edges, **{"breakers": usual_breakers(), "shedder": Shedder(), **changes})
         return replace(self, edges=edges, app=self.made_app(edges))
 
     def made_app(self, edges: Edges, *, echoes: bool = True) -> DecisionsApp:

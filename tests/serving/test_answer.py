@@ -10,13 +10,18 @@ import orjson
 import pytest
 
 from feature_store.entities import EntityKey
+from feature_store.network import Network, read_network
 from feature_store.state import EntityState
+from feature_store.views import situation
 from governance.ledger.errors import NotDurable
 from governance.ledger.log import Committed
 from governance.ledger.receipt import Receipt, detach, verify
 from governance.ledger.rows import DecisionRow, Row
 from governance.ledger.store import Filters
+from serving import knowing
+from serving.answer import usual_breakers
 from serving.force import Force
+from serving.shedding import Shedder
 
 EMPTY: dict[EntityKey, EntityState] = {}
 
@@ -37,7 +42,10 @@ async def read_fails(keys: Sequence[EntityKey]) -> dict[EntityKey, EntityState]:
 class Refusing:
     """Records of a database that is down."""
 
+    asked = 0
+
     async def commit(self, rows: Sequence[Row]) -> Committed:
+        self.asked += 1
         raise NotDurable("no disk")
 
 
@@ -203,15 +211,67 @@ def test_without_a_model_rules_decide_and_say_so(service: Any, body: Any, force:
 
 
 def test_what_cannot_be_made_durable_is_not_told(service: Any, body: Any) -> None:
-    down = service.with_edges(records=Refusing())
-    waits = []
-    for _ in range(3):
-        refused = down.decide("acceptance", body())
+    refusing = Refusing()
+    down = service.with_edges(records=refusing)
+    for number in range(30):
+        refused = down.decide("acceptance", body(), key=f"k{number}")
         assert refused.status == 503
         assert "outcome" not in refused.json
-        waits.append(int(refused.headers["retry-after"]))
-    assert waits == [1, 2, 4]
+        assert int(refused.headers["retry-after"]) >= 1
+    assert refusing.asked < 15, "a database that keeps failing is left alone"
+    assert "left alone" in refused.json["detail"]
     assert service.decide("acceptance", body()).status == 200
+
+
+def test_a_store_that_keeps_failing_is_left_alone_and_every_answer_is_recorded(service: Any, body: Any) -> None:
+    asked = []
+
+    async def fails(keys: Sequence[EntityKey]) -> dict[EntityKey, EntityState]:
+        asked.append(keys)
+        raise ConnectionError("the store is down")
+
+    down = service.with_edges(read=fails)
+    told = [down.decide("fraud", body(), key=f"k{number}").json for number in range(20)]
+    assert {one["status"] for one in told} == {"fallback"}
+    assert len(asked) < 10
+    assert "tried again in" in told[-1]["fallback_reason"]
+    assert count(service) == 20
+
+
+def test_a_store_that_never_answers_does_not_keep_who_has_no_deadline(service: Any, body: Any) -> None:
+    stuck = service.with_edges(read=read_slowly, breakers=usual_breakers(0.01))
+    told = stuck.decide("fraud", body()).json
+    assert told["status"] == "fallback"
+    assert "did not answer within" in told["fallback_reason"]
+
+
+def test_a_commit_that_never_ends_is_a_503_and_the_retry_is_answered(service: Any, body: Any) -> None:
+    watching = Watching()
+    stuck = service.with_edges(records=watching, breakers=usual_breakers(0.01))
+    refused = stuck.decide("fraud", body())
+    assert (refused.status, refused.json["type"].rpartition(":")[2]) == (503, "record-not-durable")
+    assert service.decide("fraud", body()).status == 200
+
+
+def test_more_than_can_be_answered_in_time_is_refused_before_it_is_looked_at(service: Any, body: Any) -> None:
+    watching = Watching()
+    held = service.with_edges(records=watching, shedder=Shedder(most=20))
+
+    async def story() -> list[Any]:
+        calls = [
+            asyncio.ensure_future(
+                held.send("POST", "/v1/decisions/fraud", json=body(order_id=f"SO-{i}"), headers={"idempotency-key": f"k{i}"})
+            )
+            for i in range(30)
+        ]
+        done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        assert {one.result().status for one in done} == {503}
+        watching.go_on.set()
+        return await asyncio.gather(*calls)
+
+    answers = asyncio.run(story())
+    assert sorted(one.status for one in answers) == [200] * 20 + [503] * 10
+    assert all(int(one.headers["retry-after"]) >= 1 for one in answers if one.status == 503)
 
 
 def test_a_database_that_cannot_be_asked_is_a_503_too(service: Any, body: Any) -> None:
@@ -242,6 +302,18 @@ def test_three_decisions_on_one_order_share_one_commit(service: Any, body: Any) 
     whole.check()
     assert service.decide("orders", body()).content == answer.content
     assert service.decide("acceptance", body()).status == 422
+
+
+def test_an_order_s_decisions_share_the_network_that_was_read_once(service: Any, body: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Network] = []
+    monkeypatch.setattr(knowing, "read_network", lambda *asked: read.append(read_network(*asked)) or read[-1])
+    monkeypatch.setattr(situation, "read_network", knowing.read_network)
+    told = service.decide("orders", body()).json
+    assert len(read) == 1
+    stored = {kind: service.reader.get(told["decisions"][kind]["decision_id"]) for kind in ("acceptance", "split_order")}
+    shown = [one.groups["order"]["network"] for one in stored.values()]
+    assert shown[0] == shown[1]
+    assert len(shown[0]["nodes"]) == len(read[0].nodes) == 2
 
 
 def test_an_order_that_fraud_stops_is_not_decided_further(service: Any, body: Any) -> None:
