@@ -94,6 +94,18 @@ def _parity(parsed: argparse.Namespace, settings: Settings) -> int:
     return parity(settings, parsed.last, parsed.seed)
 
 
+def _replay(parsed: argparse.Namespace, settings: Settings) -> int:
+    from serving.replay_command import Asked, replay
+
+    return replay(settings, Asked(parsed.last, parsed.record, parsed.since, parsed.until, parsed.type), _say)
+
+
+def _some(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or int(text[:12]) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text[:12])
+
+
 def _count(text: str) -> int:
     try:
         count = int(text)
@@ -183,6 +195,14 @@ def _parser() -> argparse.ArgumentParser:
         "--last", type=_count, default=200, metavar="N", help="check N of the newest N decisions of each type (default 200)"
     )
     parity.add_argument("--seed", type=int, metavar="S", help="repeats a sample")
+
+    text = "compute past decisions again from their records, and count what is exact; needs no server"
+    again = add("replay", _replay, text)
+    again.add_argument("--last", type=_some, metavar="N", help="the newest N decisions (default 100, or all of a window)")
+    again.add_argument("--record", metavar="ID", help="one decision alone")
+    again.add_argument("--since", metavar="TIME", help="decided at this time or later, such as 2026-11-11T00:00:00Z")
+    again.add_argument("--until", metavar="TIME", help="decided before this time")
+    again.add_argument("--type", metavar="TYPE", help="of this decision type alone")
 
     _add_features(commands, common)
     world = add("simulate", _simulate, "write a simulated order world as CSV files and event lines")

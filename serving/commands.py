@@ -17,6 +17,7 @@ from serving.events_command import LoadRefused
 from serving.features_command import FeaturesRefused
 from serving.home import HomeRefused
 from serving.migrate import DatabaseOutdated, DatabaseTooNew, migrate, require_current
+from serving.replay_command import ReplayRefused
 from serving.settings import Settings
 from serving.train_command import TrainRefused
 from serving.up import StartRefused
@@ -28,7 +29,7 @@ class CommandRefused(Exception):
 
 
 EXPLAINED: tuple[type[Exception], ...] = (
-    AccessRefused, CommandRefused, DatabaseOutdated, DatabaseRefused, DatabaseTooNew, DataRefused, ErasureRefused, FeaturesRefused, LedgerError, LoadRefused, ModelNotAllowed, ModelRefused, RebuildRefused, StartRefused, TrainRefused,
+    AccessRefused, CommandRefused, DatabaseOutdated, DatabaseRefused, DatabaseTooNew, DataRefused, ErasureRefused, FeaturesRefused, LedgerError, LoadRefused, ModelNotAllowed, ModelRefused, RebuildRefused, ReplayRefused, StartRefused, TrainRefused,
 )  # fmt: skip
 """Errors whose message was written for the user; anything else is a defect and shows where it happened."""
 
