@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, func, select
 from feature_store.database import reading
 from feature_store.times import Millis
 from governance.ledger.canonical import canonical
+from governance.ledger.rows import unpack
 from governance.ledger.tables import decisions
 from governance.outcomes import labels_of
 from governance.review_tables import overrides, reviews
@@ -56,6 +57,7 @@ class Overridden:
     kind: str
     was: str
     outcome: str
+    accepted_lines: str
     reason_code: str | None
     principal: str
     role: str
@@ -64,6 +66,11 @@ class Overridden:
     settled_at: Millis | None
     second: str | None
     second_id: str | None
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The lines that are accepted, where some are."""
+        return unpack(self.accepted_lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Each row is what a record of the ledger said, laid out to be found; texts that p
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, String, Table, text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, String, Table, Text, text
 
 from feature_store.tables import metadata
 
@@ -46,6 +46,7 @@ overrides = Table(
     Column("type", String(64), nullable=False),
     Column("was", String(128), nullable=False, comment="the outcome as decided"),
     Column("outcome", String(128), nullable=False),
+    Column("accepted_lines", Text, nullable=False, server_default="", comment="of ACCEPT_PARTIAL: |1|2|"),
     Column("reason_code", String(64)),
     Column("principal", String(255), nullable=False),
     Column("role", String(16), nullable=False),

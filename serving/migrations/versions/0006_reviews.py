@@ -71,6 +71,7 @@ def _overrides() -> None:
         sa.Column("type", sa.String(length=64), nullable=False),
         sa.Column("was", sa.String(length=128), nullable=False, comment="the outcome as decided"),
         sa.Column("outcome", sa.String(length=128), nullable=False),
+        sa.Column("accepted_lines", sa.Text(), server_default="", nullable=False, comment="of ACCEPT_PARTIAL: |1|2|"),
         sa.Column("reason_code", sa.String(length=64), nullable=True),
         sa.Column("principal", sa.String(length=255), nullable=False),
         sa.Column("role", sa.String(length=16), nullable=False),
