@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Annotated, Any, Literal
@@ -48,10 +48,15 @@ _PATH = re.compile(rf"(?<![\w.])({'|'.join(_ROOTS)})(\.[A-Za-z_]\w*)?")
 _HAS = re.compile(rf"\bhas\(\s*((?:{'|'.join(_ROOTS)})\.[A-Za-z_]\w*)\s*\)")
 
 
+Loc = tuple[str | int, ...]
+Fault = tuple[Loc, str]
+"""A place in a document, and what is wrong there."""
+
+
 class PolicyInvalid(ValueError):
     """A policy document that cannot be used; ``errors`` says where and why."""
 
-    def __init__(self, errors: list[tuple[tuple[str | int, ...], str]]) -> None:
+    def __init__(self, errors: list[Fault]) -> None:
         self.errors = tuple(errors)
         super().__init__("; ".join(f"{'.'.join(map(str, loc))}: {msg}" for loc, msg in errors))
 
@@ -176,15 +181,33 @@ def read_policy(document: bytes | Mapping[str, Any], feature_names: Collection[s
         raise PolicyInvalid([((), f"not JSON: {error}")]) from error
     except ValidationError as error:
         raise PolicyInvalid([(tuple(fault["loc"]), fault["msg"]) for fault in error.errors()]) from error
-    canonical = rfc8785.dumps(parsed.model_dump(mode="json", by_alias=True, exclude_none=True))
-    faults: list[tuple[tuple[str | int, ...], str]] = []
-    parameters = _parameters(parsed, faults)
-    checks = tuple(_checks(parsed))
-    faults += _name_faults(parsed) + _outcome_faults(parsed)
-    for loc, check in zip(_places(parsed), checks, strict=True):
-        faults += [(loc, msg) for msg in _expression_faults(check, parameters, feature_names)]
+    faults = document_faults(parsed, feature_names)
     if faults:
         raise PolicyInvalid(faults)
+    return compile_policy(parsed)
+
+
+def document_faults(parsed: PolicyDocument, feature_names: Collection[str] | None = None, lost: Collection[str] = ()) -> list[Fault]:
+    """What keeps a document that can be read from being used.
+
+    Args:
+        parsed: the document.
+        feature_names: the features of the type; ``None`` accepts any.
+        lost: parameters that could not be read and are told by themselves: an expression may name them.
+    """
+    faults: list[Fault] = []
+    _parameters(parsed, faults)
+    faults += _name_faults(parsed) + _outcome_faults(parsed)
+    sample = Sample.of(parsed, lost)
+    for loc, check, offset in parse_checks(parsed):
+        faults += [(loc, msg) for msg in _expression_faults(check, sample, feature_names, offset)]
+    return faults
+
+
+def compile_policy(parsed: PolicyDocument) -> Policy:
+    """A document without faults, ready to judge."""
+    canonical = rfc8785.dumps(parsed.model_dump(mode="json", by_alias=True, exclude_none=True))
+    checks = tuple(check for _, check, _ in parse_checks(parsed))
     guarded = [_guarded(check) for check in checks]
     return Policy(
         id=parsed.id,
@@ -192,7 +215,7 @@ def read_policy(document: bytes | Mapping[str, Any], feature_names: Collection[s
         type=parsed.type,
         digest="sha256:" + hashlib.sha256(canonical).hexdigest(),
         document=canonical,
-        parameters=parameters,
+        parameters=_parameters(parsed, []),
         checks=checks,
         default_outcome=parsed.default_outcome,
         fallbacks={f.name: Fallback(f.name, f.outcome, f.text.model_dump()) for f in parsed.fallbacks},
@@ -205,6 +228,27 @@ def read_policy(document: bytes | Mapping[str, Any], feature_names: Collection[s
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A value of the right type for everything that an expression of a document may name.
+
+    Attributes:
+        lost: parameters that are known by name only.
+    """
+
+    facts: Mapping[str, Mapping[str, Any]]
+    lost: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, parsed: PolicyDocument, lost: Collection[str] = ()) -> Sample:
+        """For one document."""
+        named = [name for _, check, _ in parse_checks(parsed) for name in check.names]
+        features = {name.partition(".")[2]: 0.5 for name in named if name.startswith("features.")}
+        parameters = {one.name: one.value if one.kind == "boolean" else float(one.value) for one in parsed.parameters}
+        unread = frozenset(f"params.{name}" for name in lost) - {f"params.{name}" for name in parameters}
+        return cls({**FACTS, "features": features, "params": parameters}, unread)
+
+
 @cache
 def default_policies() -> Mapping[str, Policy]:
     """The policies that come with the product, by decision type; ``custom`` serves every published custom type."""
@@ -213,7 +257,7 @@ def default_policies() -> Mapping[str, Policy]:
     return {policy.type: policy for policy in sorted(found, key=lambda policy: policy.id)}
 
 
-def _parameters(parsed: PolicyDocument, faults: list[tuple[tuple[str | int, ...], str]]) -> dict[str, Parameter]:
+def _parameters(parsed: PolicyDocument, faults: list[Fault]) -> dict[str, Parameter]:
     parameters = {}
     for index, written in enumerate(parsed.parameters):
         minimum, maximum = written.minimum, written.maximum
@@ -229,22 +273,19 @@ def _parameters(parsed: PolicyDocument, faults: list[tuple[tuple[str | int, ...]
     return parameters
 
 
-def _checks(parsed: PolicyDocument) -> Iterator[Check]:
-    for constraint in parsed.constraints:
-        yield Check(
+def parse_checks(parsed: PolicyDocument) -> Iterator[tuple[Loc, Check, int]]:
+    """Every check with its place, and where in its expression that of the document begins."""
+    for at, constraint in enumerate(parsed.constraints):
+        check = Check(
             constraint.id, True, f"!({constraint.require})", constraint.outcome, _names(constraint.require), Status.DECIDED,
             constraint.code, constraint.text.model_dump(), constraint.queue, constraint.when_unknown == "fail",
         )  # fmt: skip
-    for rule in parsed.rules:
+        yield ("constraints", at, "require"), check, len("!(")
+    for at, rule in enumerate(parsed.rules):
         text = None if rule.text is None else rule.text.model_dump()
-        yield Check(rule.id, False, rule.when, rule.outcome, _names(rule.when), Status(rule.status), rule.code, text, rule.queue)
-
-
-def _places(parsed: PolicyDocument) -> Iterator[tuple[str | int, ...]]:
-    for index in range(len(parsed.constraints)):
-        yield "constraints", index, "require"
-    for index in range(len(parsed.rules)):
-        yield "rules", index, "when"
+        names = _names(rule.when)
+        check = Check(rule.id, False, rule.when, rule.outcome, names, Status(rule.status), rule.code, text, rule.queue)
+        yield ("rules", at, "when"), check, 0
 
 
 def _names(expression: str) -> tuple[str, ...]:
@@ -269,8 +310,8 @@ def _needed(checks: tuple[Check, ...]) -> dict[str, tuple[str, ...]]:
     return {root: tuple(names) for root, names in needed.items()}
 
 
-def _name_faults(parsed: PolicyDocument) -> list[tuple[tuple[str | int, ...], str]]:
-    faults: list[tuple[tuple[str | int, ...], str]] = []
+def _name_faults(parsed: PolicyDocument) -> list[Fault]:
+    faults: list[Fault] = []
     ids = [*(c.id for c in parsed.constraints), *(r.id for r in parsed.rules)]
     for place, names in (
         ("rules", ids),
@@ -288,11 +329,11 @@ def _name_faults(parsed: PolicyDocument) -> list[tuple[tuple[str | int, ...], st
     return faults
 
 
-def _outcome_faults(parsed: PolicyDocument) -> list[tuple[tuple[str | int, ...], str]]:
+def _outcome_faults(parsed: PolicyDocument) -> list[Fault]:
     spec = SPECS.get(parsed.type)
     if spec is None:
         return []
-    named: list[tuple[tuple[str | int, ...], str]] = [(("default_outcome",), parsed.default_outcome)]
+    named: list[Fault] = [(("default_outcome",), parsed.default_outcome)]
     named += [(("constraints", i, "outcome"), c.outcome) for i, c in enumerate(parsed.constraints)]
     named += [(("rules", i, "outcome"), r.outcome) for i, r in enumerate(parsed.rules)]
     named += [(("fallbacks", i, "outcome"), f.outcome) for i, f in enumerate(parsed.fallbacks)]
@@ -306,28 +347,40 @@ def _outcome_faults(parsed: PolicyDocument) -> list[tuple[tuple[str | int, ...],
     ]
 
 
-def _expression_faults(check: Check, parameters: Mapping[str, Parameter], feature_names: Collection[str] | None) -> list[str]:
+def _expression_faults(check: Check, sample: Sample, feature_names: Collection[str] | None, offset: int) -> list[str]:
     bare = _STRING.sub("''", check.expression)
     faults = [f"{match.group(0)!r} needs a name after it, as in order.amount" for match in _PATH.finditer(bare) if not match.group(2)]
-    sample: dict[str, dict[str, Any]] = {**FACTS, "features": {}, "params": {name: p.value for name, p in parameters.items()}}
     for path in check.names:
         root, _, name = path.partition(".")
-        if root == "features":
-            if feature_names is None or name in feature_names:
-                sample["features"][name] = 0.5
-                continue
+        if root == "features" and feature_names is not None and name not in feature_names:
             faults.append(f"{path}: the type has no such feature")
-        elif name not in sample[root]:
-            faults.append(f"{path}: unknown; known are {', '.join(sorted(sample[root])) or 'none'}")
+        elif name not in sample.facts[root] and path not in sample.lost:
+            faults.append(f"{path}: unknown; known are {', '.join(sorted(sample.facts[root])) or 'none'}")
     if faults:
         return faults
     try:
-        answer = cel.compile(check.expression).execute(sample)
+        program = cel.compile(check.expression)
+        answer = True if sample.lost & set(check.names) else program.execute(sample.facts)
     except (ZeroDivisionError, KeyError):
         return []  # depends on the facts, as a member of order.attributes does; a decision that meets it says so in its trace
     except (ValueError, TypeError, RuntimeError) as error:
-        return [f"not a valid expression: {error}"]
+        return [f"not a valid expression{_cel_message(str(error), check.expression, offset)}"]
     return [] if isinstance(answer, bool) else [f"gives {answer!r}, not true or false"]
+
+
+_CEL_PLACE = re.compile(r"<input>:(\d+):(\d+): (?:Syntax error: )?([^\n]*)")
+
+
+def _cel_message(message: str, expression: str, offset: int) -> str:
+    """What the engine says, with the place counted in the author's own text."""
+    found = _CEL_PLACE.search(message)
+    if found is None:
+        return ": " + message.splitlines()[0]
+    lines = expression.split("\n")
+    at = sum(len(line) + 1 for line in lines[: int(found[1]) - 1]) + int(found[2]) - 1 - offset
+    own = len(expression) - offset - bool(offset)
+    where = "at its end" if at >= own else f"at character {max(1, at + 1)}"
+    return f", {where}: {found[3].partition(' expecting ')[0]}"
 
 
 __all__ = ["FACTS", "PREDICTION", "SCHEMA", "PolicyDocument", "PolicyInvalid", "default_policies", "read_policy"]
