@@ -103,7 +103,7 @@ class Opinion:
         if self.confidence is not None:
             low, high = self.confidence.low, self.confidence.high
             told |= {"probability": self.confidence.probability, "low": low, "high": high, "width": high - low}
-        return told if self.causes is None else told | self.causes
+        return told if self.causes is None else {**told, **self.causes}
 
 
 def form_opinion(deployed: Deployed, snapshot: FeatureSnapshot) -> Opinion:

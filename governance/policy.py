@@ -100,8 +100,8 @@ class Check:
 
     @property
     def judges_by_model(self) -> bool:
-        """Whether it is a rule about what is thought of the order (``model.*``, ``features.*``) rather than what is asked for."""
-        return not self.hard and any(name.startswith(("model.", "features.")) for name in self.names)
+        """Whether it is a rule about what is thought of the order (``model.*``, ``cost.*``, ``features.*``) rather than what is asked for."""
+        return not self.hard and any(name.startswith(("model.", "cost.", "features.")) for name in self.names)
 
 
 ON_BLOCK_LIST, ON_ALLOW_LIST = "block_list", "allow_list"
