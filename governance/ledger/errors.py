@@ -19,6 +19,14 @@ class ProofInvalid(LedgerError):
     """A Merkle proof that does not prove what it claims."""
 
 
+class NoteInvalid(LedgerError):
+    """A signed note or checkpoint that is malformed, or that the keys it should be signed with did not sign."""
+
+
+class TileInvalid(LedgerError):
+    """A tile or entry bundle that is not what its path says, or that is missing."""
+
+
 class ReceiptInvalid(LedgerError):
     """A receipt that this key did not sign, or that is malformed."""
 
