@@ -6,17 +6,32 @@ They run in a thread of their own, one at a time, so that live decisions never w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from governance.ledger.store import DecisionReader
+from pydantic import ValidationError
+
+from feature_store.order import FROM_WIRE
+from governance.access import Principal
+from governance.ledger.errors import NotDurable
+from governance.ledger.store import Damaged, DecisionReader, StoredDecision
 from governance.replay import Replay, Replayer
-from serving.answer import Reply, refuse
-from serving.errors import not_found
+from governance.shelf import Shelf
+from governance.what_if import WhatIfBody
+from serving.answer import Records, Reply, refuse
+from serving.errors import Problem, ProblemKind, not_found, unavailable, validation_problem
+from serving.recording import Timing
 from serving.rendering import to_bytes
+from serving.what_if import Answered, Asked, Keeping, what_if
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+RETRY_S = 2
+"""After so many seconds a what-if that could not be recorded may be asked for again."""
 
 
 class Again:
@@ -25,20 +40,59 @@ class Again:
     Args:
         reader: finds them.
         replayer: replays them.
+        shelf: the models and policies of the past.
+        records: makes what-ifs durable.
+        keeping: what their records are made with.
         executor: of one thread.
     """
 
-    def __init__(self, reader: DecisionReader, replayer: Replayer, executor: Executor) -> None:
+    def __init__(  # noqa: PLR0917 - its parts
+        self, reader: DecisionReader, replayer: Replayer, shelf: Shelf, records: Records, keeping: Keeping, executor: Executor
+    ) -> None:
         self._reader = reader
         self._replayer = replayer
+        self._shelf = shelf
+        self._records = records
+        self._keeping = keeping
         self._executor = executor
 
     async def replay(self, decision_id: str) -> Reply:
         """``POST /v1/decisions/{id}/replay``: the verdict, and what differs."""
         found = await self._aside(lambda: self._replay(decision_id))
         if found is None:
-            return refuse(not_found(f"There is no decision {decision_id!r}."))
+            return refuse(_unknown(decision_id))
         return Reply(200, to_bytes(found.to_json()))
+
+    async def what_if(self, decision_id: str, caller: Principal, raw: Mapping[str, Any], request_id: str | None, started: float) -> Reply:
+        """``POST /v1/decisions/{id}/what-if``: the decision with changes, recorded before it is told, never executed."""
+        try:
+            body = WhatIfBody.model_validate(raw, context=FROM_WIRE)
+        except ValidationError as error:
+            return refuse(validation_problem(error))
+        timing = Timing(self._keeping.clock(), started)
+        asked = Asked(body, raw, caller.name, request_id, timing)
+        made = await self._aside(lambda: self._what_if(decision_id, caller, asked))
+        if isinstance(made, Problem):
+            return refuse(made)
+        try:
+            await self._records.commit([made.row])
+        except NotDurable as error:
+            log.error("%s", error)
+            return refuse(unavailable(ProblemKind.NOT_DURABLE, "The what-if could not be recorded, so it is not told. Ask again.", RETRY_S))
+        return Reply(200, made.response)
+
+    def _what_if(self, decision_id: str, caller: Principal, asked: Asked) -> Answered | Problem:
+        stored = self._visible(decision_id, caller)
+        return stored if isinstance(stored, Problem) else what_if(stored, self._shelf, asked, self._keeping)
+
+    def _visible(self, decision_id: str, caller: Principal) -> StoredDecision | Problem:
+        """The decision, where the caller may see it."""
+        stored = self._reader.read(decision_id)
+        if stored is None or (caller.sees_only_own and stored.line.principal != caller.name):
+            return _unknown(decision_id)
+        if isinstance(stored, Damaged):
+            return Problem(ProblemKind.CONFLICT, f"The stored decision is damaged: {stored.error}.")
+        return stored
 
     def _replay(self, decision_id: str) -> Replay | None:
         stored = self._reader.read(decision_id)
@@ -46,3 +100,7 @@ class Again:
 
     def _aside(self, work: Callable[[], T]) -> Awaitable[T]:
         return asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+def _unknown(decision_id: str) -> Problem:
+    return not_found(f"There is no decision {decision_id!r} that you may see.")

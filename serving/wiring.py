@@ -23,6 +23,7 @@ from governance.ledger.store import DecisionReader
 from governance.policy_document import default_policies
 from governance.policy_store import keep_policies
 from governance.promotion import generation
+from governance.shelf import Shelf
 from serving.admission import Ask
 from serving.again import Again
 from serving.answer import Answerer, Edges
@@ -37,6 +38,7 @@ from serving.lookups import Lookups
 from serving.migrate import migrate, require_current
 from serving.replaying import replayer_of
 from serving.settings import Settings
+from serving.what_if import Keeping
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -159,9 +161,17 @@ def wire_decisions(settings: Settings, *, echoes: bool = True) -> WiredDecisions
     with ThreadPoolExecutor(1) as apart:  # this thread may run an event loop already
         apart.submit(asyncio.run, _rehearse(answerer, force)).result()
     keep_environment(base.home.environments)
-    again = Again(reader, replayer_of(engine, base.home.models, base.home.environments), ThreadPoolExecutor(1, thread_name_prefix="again"))
+    again = _again(base, edges, reader)
     app = DecisionsApp(answerer, Lookups(reader, run), access, force, echoes=echoes, again=again)
     return WiredDecisions(app, answerer, force, recorder)
+
+
+def _again(base: Base, edges: Edges, reader: DecisionReader) -> Again:
+    """What computes past decisions again, with one shelf of models and policies."""
+    shelf = Shelf(base.engine, base.home.models)
+    replayer = replayer_of(base.engine, base.home.models, base.home.environments, shelf)
+    keeping = Keeping(base.signer, edges.tenant, edges.running, edges.clock)
+    return Again(reader, replayer, shelf, edges.records, keeping, ThreadPoolExecutor(1, thread_name_prefix="again"))
 
 
 async def _rehearse(answerer: Answerer, force: ForceKeeper) -> None:

@@ -44,7 +44,7 @@ READY_PATH = DECISIONS + "-/ready"
 """What this process has loaded: for the service's own readiness, no key asked for."""
 
 
-AGAIN: Mapping[str, tuple[str, Action]] = {"replay": ("POST", Action.INSPECT)}
+AGAIN: Mapping[str, tuple[str, Action]] = {"replay": ("POST", Action.INSPECT), "what-if": ("POST", Action.WHAT_IF)}
 """What computes a past decision again: the last part of the path, its method, and what it asks for."""
 
 
@@ -163,7 +163,12 @@ class DecisionsApp:
         refusal = _refuse_role(call, action)
         if refusal is not None:
             return refusal
-        return await again.replay(decision_id)
+        if what == "replay":
+            return await again.replay(decision_id)
+        body = await self._json(call, MAX_BODY)
+        if isinstance(body, Problem):
+            return refuse(body)
+        return await again.what_if(decision_id, call.caller, body, call.request_id, call.started)
 
     async def _read(self, call: Call, action: Action, look: Any) -> Reply:
         if call.scope["method"] not in {"GET", "HEAD"}:
