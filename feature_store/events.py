@@ -35,7 +35,11 @@ ATTRIBUTES: Final = "attributes"
 LONGEST_TEXT: Final = 255
 MOST_TEXTS: Final = 1_000
 LARGEST_ATTRIBUTES: Final = 8_192
-_LARGEST = 1e15
+DEEPEST_ATTRIBUTES: Final = 32
+LARGEST: Final = 1e9
+"""The largest number and amount: a history adds many of them up, in millionths, in 64 bits."""
+
+_LATEST: Final = 253_402_300_800_000  # the year 10,000
 _COMMON: Final = frozenset({"event_id", "type", "event_time", "known_at", "valid_from"})
 _AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 
@@ -81,7 +85,8 @@ def parse_event(raw: object, received_at: Millis | None = None, *, live: bool = 
         raw: the decoded JSON.
         received_at: our clock; ``known_at`` defaults to it.
         live: whether it is told as it happens: then it is known from now on, whatever the sender says.
-        skew: how far ``event_time`` and ``known_at`` may lie ahead of our clock.
+        skew: how far ``event_time`` and ``known_at`` may lie ahead of our clock. A ``known_at`` ahead of it is read as now: whoever has
+            told us has told us by then, and what is taken in counts at once.
 
     Raises:
         EventRefused: unknown type or field, missing key, a value of the wrong kind, a clock that cannot be.
@@ -112,7 +117,9 @@ def _event_time(told: object, latest: Millis) -> Millis:
         raise EventRefused("event_time", "required: when it happened")
     event_time = _moment("event_time", told)
     if event_time > latest:
-        raise EventRefused("event_time", f"{told} lies in the future; what is going to be is told by a forecast, in valid_from")
+        raise EventRefused(
+            "event_time", f"{_cut(str(told), 64)} lies in the future; what is going to be is told by a forecast, in valid_from"
+        )
     return event_time
 
 
@@ -125,10 +132,10 @@ def _known_at(told: object, event_time: Millis, clock: Millis, *, live: bool, sk
         )
     known_at = _moment("known_at", told)
     if known_at > clock + skew:
-        raise EventRefused("known_at", f"{told} lies in the future; tell the event when it is known")
+        raise EventRefused("known_at", f"{_cut(str(told), 64)} lies in the future; tell the event when it is known")
     if known_at < event_time - skew:
-        raise EventRefused("known_at", f"{told} lies before event_time: nothing is known before it happens")
-    return known_at
+        raise EventRefused("known_at", f"{_cut(str(told), 64)} lies before event_time: nothing is known before it happens")
+    return min(known_at, clock)
 
 
 def _data(raw: Mapping[str, Any], event_type: EventType) -> dict[str, Any]:
@@ -170,8 +177,10 @@ def _text(name: str, value: object) -> str:
 
 
 def _number(name: str, value: object) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < _LARGEST:
+    if not isinstance(value, int | float) or isinstance(value, bool):
         raise EventRefused(name, f"{_short(value)} is not a number")
+    if not abs(value) <= LARGEST:
+        raise EventRefused(name, f"{_short(value)} is not a number of at most {LARGEST:,.0f}")
     return value
 
 
@@ -184,9 +193,9 @@ def _money(name: str, value: object) -> float:
             raise EventRefused(name, f"is in {_short(value['currency'])}; events tell amounts in {CURRENCY}")
         value = value["amount"]
     if isinstance(value, str) and _AMOUNT.fullmatch(value):
-        return float(value)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < _LARGEST:
-        raise EventRefused(name, f"{_short(value)} is not an amount of at least 0, such as 129.99")
+        value = float(value)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= LARGEST:
+        raise EventRefused(name, f"{_short(value)} is not an amount from 0 to {LARGEST:,.0f}, such as 129.99")
     return value
 
 
@@ -206,21 +215,41 @@ def _moment(name: str, value: object) -> Millis:
     if not isinstance(value, str):
         raise EventRefused(name, f"{_short(value)} is not an RFC 3339 time such as 2026-11-11T00:00:03.120Z")
     try:
-        return parse_time(value)
+        moment = parse_time(value)
     except (TimeUnreadable, OverflowError) as error:
-        raise EventRefused(name, _short(str(error), 160)) from error
+        raise EventRefused(name, _cut(str(error), 160)) from error
+    if not 0 <= moment < _LATEST:
+        raise EventRefused(name, f"{_short(value)} lies before 1970 or after 9999")
+    return moment
 
 
 def _attributes(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict) or len(orjson.dumps(value)) > LARGEST_ATTRIBUTES:
-        raise EventRefused(ATTRIBUTES, f"a JSON object of at most {LARGEST_ATTRIBUTES:,} bytes")
+    if not isinstance(value, dict) or _too_deep(value) or len(orjson.dumps(value)) > LARGEST_ATTRIBUTES:
+        raise EventRefused(
+            ATTRIBUTES, f"has to be a JSON object of at most {LARGEST_ATTRIBUTES:,} bytes, at most {DEEPEST_ATTRIBUTES} levels deep"
+        )
     return value
 
 
-def _short(value: object, longest: int = 64) -> str:
+def _too_deep(value: object) -> bool:
+    """Whether it nests further than what writes and searches it can follow."""
+    level = [value]
+    for _ in range(DEEPEST_ATTRIBUTES + 1):
+        level = [inner for one in level if isinstance(one, dict | list) for inner in (one.values() if isinstance(one, dict) else one)]
+        if not level:
+            return False
+    return True
+
+
+def _short(value: object) -> str:
     """What was told, cut down to what can be shown."""
-    told = value if isinstance(value, str) and longest > 64 else repr(value)
-    return told if len(told) <= longest else f"{told[:longest]}…"
+    if isinstance(value, dict | list):  # may be huge, or nested deeper than repr can follow
+        return "an object" if isinstance(value, dict) else "a list"
+    return _cut(repr(value[:65] if isinstance(value, str) else value), 64)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 _TYPES: Final[Mapping[str, EventType]] = {kind.value: kind for kind in EventType}

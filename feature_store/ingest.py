@@ -18,7 +18,7 @@ from feature_store.entities import Entity, EntityKey
 from feature_store.events import Event
 from feature_store.folding import apply, touched
 from feature_store.passes import note_arrivals
-from feature_store.state import EntityState
+from feature_store.state import EntityState, StateCorrupt
 from feature_store.times import now
 
 _CHUNK: Final = 5_000
@@ -40,11 +40,14 @@ class IngestResult:
         accepted: events that were new.
         duplicates: events that we had already.
         conflicts: where in the batch events stand whose id is known with another content; nothing was taken of them.
+        damaged: entities whose stored state cannot be read. Events about them are stored like all others, and count when the states are
+            rebuilt from the events; until then these states stay as they are.
     """
 
     accepted: int
     duplicates: int
     conflicts: tuple[int, ...] = ()
+    damaged: tuple[EntityKey, ...] = ()
 
 
 def ingest(engine: Engine, batch: Iterable[Event]) -> IngestResult:
@@ -52,9 +55,6 @@ def ingest(engine: Engine, batch: Iterable[Event]) -> IngestResult:
 
     An event whose id is known changes nothing, also within the batch. Told again with the same content it is a duplicate, whenever it
     is said to have become known: what we learned first stays. With another content it is a conflict: a correction is a new event.
-
-    Raises:
-        StateCorrupt: a stored state cannot be read; nothing was taken.
     """
     told = list(batch)
     fresh: dict[str, Event] = {}
@@ -64,27 +64,28 @@ def ingest(engine: Engine, batch: Iterable[Event]) -> IngestResult:
         return IngestResult(0, 0)
     # By id: two transactions that insert the same events must come to wait for each other in the same order.
     by_id = [fresh[event_id] for event_id in sorted(fresh)]
-    new, known = _taken(engine, by_id)
+    new, known, damaged = _taken(engine, by_id)
     if len(new) == len(told):
-        return IngestResult(len(new), 0)
+        return IngestResult(len(new), 0, (), damaged)
     conflicts = tuple(at for at, event in enumerate(told) if _differs(event, fresh[event.event_id], known.get(event.event_id)))
-    return IngestResult(len(new), len(told) - len(new) - len(conflicts), conflicts)
+    return IngestResult(len(new), len(told) - len(new) - len(conflicts), conflicts, damaged)
 
 
 class _Raced(Exception):
     """Somebody else has just made the state of an entity that was new to us as well; nothing of ours is written."""
 
 
-def _taken(engine: Engine, by_id: Sequence[Event]) -> tuple[Sequence[Event], dict[str, _Row]]:
-    """Insert and apply in one transaction; the events that were new, and the content of those that were known."""
+def _taken(engine: Engine, by_id: Sequence[Event]) -> tuple[Sequence[Event], dict[str, _Row], tuple[EntityKey, ...]]:
+    """Insert and apply in one transaction; the events that were new, the content of those that were known, and what is damaged."""
     while True:
         try:
+            damaged: tuple[EntityKey, ...] = ()
             with engine.begin() as connection:
                 new, known = _insert(connection, by_id)
                 if new:
                     note_arrivals(connection, new)
-                    _change(connection, new)
-            return new, known
+                    damaged = _change(connection, new)
+            return new, known, damaged
         except _Raced:
             continue  # what the other one made is there now
 
@@ -149,25 +150,31 @@ def _row(event: Event) -> _Row:
     return (event.event_id, event.type.value, event.event_time, event.known_at, event.valid_from, orjson.dumps(event.data))
 
 
-def _change(connection: Connection, events: Sequence[Event]) -> None:
-    """Enter events into the states of all that they name."""
+def _change(connection: Connection, events: Sequence[Event]) -> tuple[EntityKey, ...]:
+    """Enter events into the states of all that they name; returns those whose states cannot be read, which stay as they are."""
     keys = sorted({key for event in events for key in touched(event)})
-    states = _read(connection, keys)
+    states, damaged = _read(connection, keys)
     known = set(states)
     for event in sorted(events, key=lambda event: (event.known_at, event.event_time, event.event_id)):
         apply(states, event)
+    for key in damaged:
+        del states[key]
     if connection.dialect.name != "postgresql":
         write_states(connection, states)
-        return
+        return damaged
     # What is not there cannot be locked. Nobody waits in a circle: all lock what is there, then make what is missing, each by its key.
     write_states(connection, {key: states[key] for key in known})
     fresh = [(key, states[key].to_bytes()) for key in sorted(states.keys() - known)]
     if fresh and _write(connection, fresh, "ON CONFLICT DO NOTHING") < len(fresh):
         raise _Raced
+    return damaged
 
 
-def _read(connection: Connection, keys: Sequence[EntityKey]) -> dict[EntityKey, EntityState]:
-    """The states of these entities as far as there are any, decoded for the caller alone and locked until the transaction ends."""
+def _read(connection: Connection, keys: Sequence[EntityKey]) -> tuple[dict[EntityKey, EntityState], tuple[EntityKey, ...]]:
+    """The states of these entities as far as there are any, decoded for the caller alone and locked until the transaction ends.
+
+    Also the entities whose states cannot be read.
+    """
     found: list[Sequence[Any]] = []
     if connection.dialect.name != "postgresql":
         for entity, same in groupby(keys, key=lambda key: key.entity):
@@ -181,7 +188,15 @@ def _read(connection: Connection, keys: Sequence[EntityKey]) -> dict[EntityKey, 
             "JOIN entity_states AS s ON s.entity = k.entity AND s.key = k.key ORDER BY s.entity, s.key FOR UPDATE OF s"
         )
         found += connection.exec_driver_sql(statement, ([key.entity.value for key in keys], [key.key for key in keys]))
-    return {EntityKey(_NAMED[entity], key): EntityState.from_bytes(raw) for entity, key, raw in found}
+    states: dict[EntityKey, EntityState] = {}
+    damaged: list[EntityKey] = []
+    for entity, name, raw in found:
+        key = EntityKey(_NAMED[entity], name)
+        try:
+            states[key] = EntityState.from_bytes(raw)
+        except StateCorrupt:
+            damaged.append(key)
+    return states, tuple(damaged)
 
 
 def _write(connection: Connection, states: Sequence[tuple[EntityKey, bytes]], conflict: str = _UPSERT) -> int:

@@ -64,9 +64,6 @@ class OnlineStore:
         """Take events in, once each; all of them are durable and count in the next read, or none is.
 
         See :func:`feature_store.ingest.ingest`.
-
-        Raises:
-            StateCorrupt: a stored state cannot be read; nothing was taken.
         """
         return ingest(self._engine, batch)
 

@@ -27,6 +27,8 @@ LINES = ("application/x-ndjson", "application/jsonl", "application/jsonlines", "
 
 CONFLICT = "was told before with another content: the same id is the same fact, and a correction is an event of its own"
 
+DAMAGED = "its history cannot be read. What was told of it is kept, and counts when whoever runs the service has made it anew: 'ordinance features rebuild'"
+
 
 class EventBody(BaseModel):
     """One business fact; beside these fields it has those of its type, as docs/events.md lists them."""
@@ -56,12 +58,26 @@ class RefusedEvent(BaseModel):
     loc: list[str | int]
 
 
+class DamagedHistory(BaseModel):
+    """An entity whose history cannot be read."""
+
+    entity: str
+    key: str
+    msg: str
+
+
 class EventsAnswer(BaseModel):
     """What became of the events: every one that is not refused is durable, and counts in the next decision."""
 
     accepted: int
     duplicates: Annotated[int, Field(description="had come before, and changed nothing")]
     refused: list[RefusedEvent]
+    damaged: Annotated[
+        list[DamagedHistory],
+        Field(
+            description="histories that cannot be read: what is told of them is kept, and counts when they were rebuilt; absent for none"
+        ),
+    ] = []
 
 
 EXAMPLE = {
@@ -140,7 +156,9 @@ def _take(intake: Intake, told: Sequence[object]) -> Response:
     result = intake.take(events)
     refused += [_refusal(places[at], "event_id", f"{events[at].event_id!r} {CONFLICT}") for at in result.conflicts]
     refused.sort(key=lambda one: int(one["index"]))
-    answer = {"accepted": result.accepted, "duplicates": result.duplicates, "refused": refused}
+    answer: dict[str, Any] = {"accepted": result.accepted, "duplicates": result.duplicates, "refused": refused}
+    if result.damaged:
+        answer["damaged"] = [{"entity": key.entity.value, "key": key.key, "msg": DAMAGED} for key in result.damaged]
     if len(refused) < len(told):
         return JSONResponse(answer)
     problem = invalid([fault(one["loc"], one["msg"]) for one in refused])

@@ -22,6 +22,8 @@ PLACED = {
 }  # fmt: skip
 WEATHER = {"event_id": "E-2", "type": "weather", "event_time": format_time(CLOCK - HOUR), "region": "east", "severity": 0.5}
 
+NESTED = orjson.loads("[" * 1_000 + "]" * 1_000)
+
 _OF_KIND = {
     Kind.TEXT: st.text(min_size=1, max_size=20).filter(lambda text: "\0" not in text),
     Kind.NUMBER: st.integers(0, 10**9) | st.floats(0, 1e9),
@@ -97,6 +99,14 @@ def test_an_event_lies_at_most_the_skew_ahead(ahead: int, taken: bool) -> None:
         ({"amount": {"amount": "9.50"}}, "amount", "an amount and a currency"),
         ({"qty": "2"}, "qty", "is not a number"),
         ({"qty": 1e16}, "qty", "is not a number"),
+        ({"qty": -1.1e9}, "qty", "at most 1,000,000,000"),
+        ({"qty": NESTED}, "qty", "a list is not a number"),
+        ({"amount": 1.1e9}, "amount", "from 0 to 1,000,000,000"),
+        ({"amount": "999999999999"}, "amount", "from 0 to 1,000,000,000"),
+        ({"event_time": "1969-12-31T23:59:59Z"}, "event_time", "before 1970"),
+        ({"event_time": f"2026-11-12T00:00:00.{'1' * 9_000}Z"}, "event_time", "in the future"),
+        ({"promised_by": "9999-12-31T23:59:59-14:00"}, "promised_by", "after 9999"),
+        ({"attributes": {"deep": NESTED}}, "attributes", "32 levels"),
         ({"billed_elsewhere": 1}, "billed_elsewhere", "neither true nor false"),
         ({"skus": "S-1"}, "skus", "is not a list"),
         ({"skus": ["S-1", ""]}, "skus", "is not a text"),

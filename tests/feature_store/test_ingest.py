@@ -8,12 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, delete, func, select
+from sqlalchemy import Engine, delete, func, select, update
 
-from feature_store.events import Event, EventType
+from feature_store.backfill import rebuild
+from feature_store.entities import Entity, EntityKey
+from feature_store.events import DEEPEST_ATTRIBUTES, LARGEST, Event, EventType, parse_event
 from feature_store.folding import replay
 from feature_store.ingest import IngestResult, ingest
 from feature_store.online import OnlineStore
@@ -85,4 +88,41 @@ def test_the_same_batches_at_the_same_time_count_once(engine: Engine) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(send, (0, 13, 29, 44))) == len(told)
+    holds(engine, told)
+
+
+def test_a_state_that_cannot_be_read_stays_and_everything_else_is_taken(engine: Engine) -> None:
+    ingest(engine, [placed(1), placed(2, "C-2")])
+    customer = EntityKey(Entity.CUSTOMER, "C-1")
+    with engine.begin() as connection:
+        connection.execute(update(entity_states).where(entity_states.c.key == customer.key).values(state=b"broken"))
+    done = ingest(engine, [placed(3), placed(4, "C-2"), placed(1)])
+    assert done == IngestResult(2, 1, (), (customer,))
+    told = [placed(1), placed(2, "C-2"), placed(3), placed(4, "C-2")]
+    expected = {key: state.to_bytes() for key, state in replay(told).items()}
+    with engine.connect() as connection:
+        rows = connection.execute(select(entity_states)).all()
+    stored = {EntityKey(Entity(row.entity), row.key): bytes(row.state) for row in rows}
+    assert stored == expected | {customer: b"broken"}
+    rebuild(engine)
+    holds(engine, told)
+
+
+def test_the_largest_that_is_read_can_be_written(engine: Engine) -> None:
+    """What reading lets through, no bound of the stored columns refuses: one such event would keep its whole batch out."""
+    deep = orjson.loads('{"in":' * DEEPEST_ATTRIBUTES + "1" + "}" * DEEPEST_ATTRIBUTES)
+    common = {"event_time": "1970-01-01T00:00:00Z", "known_at": "1970-01-01T00:00:00Z"}
+    ends = {"valid_from": "1970-01-01T00:00:00Z", "valid_to": "9999-12-31T23:59:59.999Z"}
+    told = [
+        parse_event(one | common | {"event_id": f"E-{number}"}, HOUR)
+        for number, one in enumerate(
+            [
+                *({"type": "order_placed", "order_id": f"O-{at}", "customer_id": "C-1", "amount": LARGEST, "qty": -LARGEST, "region": "east"} for at in range(400)),
+                {"type": "weather", "region": "east", "severity": LARGEST, **ends},
+                {"type": "stock_expected", "sku": "S-1", "node_id": "N-1", "qty": -LARGEST, **ends},
+                {"type": "sku_listed", "sku": "S-1", "launch_at": "9999-12-31T23:59:59.999Z", "attributes": deep},
+            ]
+        )
+    ]  # fmt: skip
+    assert ingest(engine, told) == IngestResult(len(told), 0)
     holds(engine, told)

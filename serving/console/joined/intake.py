@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from feature_store import times
+from feature_store.entities import EntityKey
 from feature_store.events import FUTURE_SKEW, Event
 from feature_store.ingest import IngestResult, ingest
 from feature_store.times import Millis
@@ -21,8 +23,9 @@ BATCH = 500
 """Events of one transaction: it should not keep others from writing for much longer than a tenth of a second."""
 
 GIVE_WAY_S = 0.026
-"""What lies between two transactions on SQLite. Whoever waits there for the one write lock looks again at least this often during the first
-tenth of a second: a decision that wants to be recorded never waits for two of these transactions."""
+"""What lies between two transactions on SQLite at most. Whoever waits there for the one write lock looks again at least this often during
+the first tenth of a second: a decision that wants to be recorded never waits for two long ones of these transactions. After a short one,
+as of a single event, twice its time has to do: a sender of single events would wait for nothing else."""
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +45,14 @@ class StoredIntake:
         self.now = clock
         self._engine = engine
         self._alone = threading.Lock() if engine.dialect.name == "sqlite" else None
-        self._pause_s = GIVE_WAY_S if self._alone is not None and gives_way else 0.0
-        self._wrote_at = -1.0
+        self._longest_pause_s = GIVE_WAY_S if self._alone is not None and gives_way else 0.0
+        self._free_until = -1.0
 
     def take(self, events: Sequence[Event]) -> IngestResult:
         """Take events in, in transactions of :data:`BATCH`. After an error the same events can be sent again."""
         accepted = duplicates = 0
         conflicts: list[int] = []
+        damaged: dict[EntityKey, None] = {}
         for at in range(0, len(events), BATCH):
             try:
                 done = self._ingest(events[at : at + BATCH])
@@ -58,14 +62,20 @@ class StoredIntake:
                 raise Refused(unavailable(ProblemKind.UNAVAILABLE, detail, 2)) from error
             accepted, duplicates = accepted + done.accepted, duplicates + done.duplicates
             conflicts += [at + one for one in done.conflicts]
-        return IngestResult(accepted, duplicates, tuple(conflicts))
+            damaged |= dict.fromkeys(done.damaged)
+        if damaged:  # without their names: a log is no place for persons
+            kinds = Counter(key.entity.value for key in damaged)
+            log.error("states that cannot be read were left as they are: %s; 'ordinance features rebuild' makes them anew", dict(kinds))
+        return IngestResult(accepted, duplicates, tuple(conflicts), tuple(damaged))
 
     def _ingest(self, batch: Sequence[Event]) -> IngestResult:
         if self._alone is None:
             return ingest(self._engine, batch)
         with self._alone:
-            time.sleep(max(0.0, self._wrote_at + self._pause_s - time.monotonic()))
+            time.sleep(max(0.0, self._free_until - time.monotonic()))
+            began = time.monotonic()
             try:
                 return ingest(self._engine, batch)
             finally:
-                self._wrote_at = time.monotonic()
+                ended = time.monotonic()
+                self._free_until = ended + min(self._longest_pause_s, 2 * (ended - began))

@@ -11,12 +11,13 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.exc import OperationalError
 
+from feature_store.backfill import rebuild
 from feature_store.events import Event
 from feature_store.ingest import IngestResult
-from feature_store.tables import events
+from feature_store.tables import entity_states, events
 from feature_store.times import DAY, HOUR, MINUTE, format_time, now
 from governance.access import Role, create_key
 from serving.api import contract
@@ -191,6 +192,22 @@ def test_a_large_batch_is_taken_in_transactions_and_keeps_its_places(
     assert (told["accepted"], told["duplicates"]) == (1_100, 99)
     assert [one["index"] for one in told["refused"]] == [1_150]
     assert sizes == [500, 500, 200]
+
+
+def test_a_history_that_cannot_be_read_is_named_and_nothing_is_lost(client: Client, engine: Engine) -> None:
+    assert client.post(placed(1)).json() == {"accepted": 1, "duplicates": 0, "refused": []}
+    with engine.begin() as connection:
+        connection.execute(update(entity_states).where(entity_states.c.entity == "customer").values(state=b"damaged"))
+    answer = client.post({"events": [placed(2), placed(3), {**placed(4), "amount": "much"}]})
+    assert answer.status_code == 200
+    told = EventsAnswer.model_validate(answer.json())
+    assert (told.accepted, [one.index for one in told.refused]) == (2, [2])
+    (damaged,) = told.damaged
+    assert (damaged.entity, "ordinance features rebuild" in damaged.msg) == ("customer", True)
+    with engine.connect() as connection:
+        assert connection.execute(select(func.count()).select_from(events)).scalar_one() == 3
+    rebuild(engine)
+    assert "damaged" not in client.post(placed(5)).json()
 
 
 def test_a_database_that_does_not_answer_is_a_503_that_says_to_send_again(
