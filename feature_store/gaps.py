@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, Engine, func, insert, select
+from sqlalchemy import Connection, Engine, delete, func, insert, select
 
 from feature_store.database import reading
 from feature_store.parity_tables import event_gaps
@@ -48,6 +48,12 @@ class Gaps:
 def note_gap(connection: Connection, until: Millis, cause: Cause) -> None:
     """Say that events which became known by ``until`` may be missing."""
     connection.execute(insert(event_gaps).values(until=until, cause=cause.value, noted_at=now()))
+
+
+def move_gap(connection: Connection, before: Millis, until: Millis, cause: Cause) -> None:
+    """Say another end of a gap that was noted until ``before``."""
+    connection.execute(delete(event_gaps).where(event_gaps.c.cause == cause.value, event_gaps.c.until == before))
+    note_gap(connection, until, cause)
 
 
 def read_gaps(engine: Engine) -> Gaps:

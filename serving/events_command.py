@@ -7,18 +7,20 @@ import gzip
 import io
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import IO, Any
 
 import orjson
 from sqlalchemy import Engine
 
+from feature_store.entities import EntityKey
 from feature_store.events import ATTRIBUTES, VOCABULARY, Event, EventRefused, EventType, Kind, parse_event
-from feature_store.gaps import Cause, note_gap
-from feature_store.times import SECOND, now
+from feature_store.gaps import Cause, move_gap
+from feature_store.times import MINUTE, SECOND, Millis, now
 from serving.console.joined.intake import BATCH, StoredIntake
 from serving.console.ports import Refused
 from serving.garbage import collect_less
@@ -30,6 +32,8 @@ from serving.wiring import wire_base
 LONGEST_LINE = 1 << 20
 SHOWN = 20
 """Refused lines that are told one by one."""
+AHEAD: Millis = 2 * MINUTE
+"""How far ahead it is noted that events are being loaded; noted anew when half of it is over."""
 TELL_EVERY_S = 2.0
 SEPARATOR = ";"
 """Between the texts of a list in a CSV cell."""
@@ -51,6 +55,7 @@ class Tally:
     duplicates: int = 0
     refused: int = 0
     without_known_at: int = 0
+    damaged: set[EntityKey] = field(default_factory=set)
 
     @property
     def seen(self) -> int:
@@ -77,7 +82,8 @@ def load_events(settings: Settings, path: Path, say: Say, *, known_when_happened
         known_when_happened: whether an event without ``known_at`` was known when it happened; otherwise it is known from now on.
 
     Returns:
-        The exit code: 0 when every line is in the store, 1 when some were refused; those are told by their line, the rest is kept.
+        The exit code: 0 when every line is in the store and counts, 1 when some were refused or some histories cannot be read; those are
+        told, the rest is kept.
 
     Raises:
         LoadRefused: the file cannot be read, or the database stopped to answer.
@@ -88,28 +94,58 @@ def load_events(settings: Settings, path: Path, say: Say, *, known_when_happened
             base = wire_base(settings)
             try:
                 migrate(base.engine)
-                _note_late(base.engine)
                 collect_less()
                 # Without a service nobody waits for the write lock, and the file may have it to itself.
                 intake = StoredIntake(base.engine, round(settings.event_skew_s * SECOND), gives_way=address_in_use(base.home) is not None)
-                tally = _load(lines, intake, _telling(packed, path.stat().st_size, say), known_when_happened=known_when_happened)
-                _note_late(base.engine)
+                tell = _telling(packed, path.stat().st_size, say)
+                lateness = _Lateness(base.engine)
+                tally = _load(lateness.ahead(lines), intake, tell, known_when_happened=known_when_happened)
+                lateness.over()
             finally:
                 base.engine.dispose()
-    except (OSError, EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise LoadRefused(f"{path} cannot be read: {reason}.") from error
     say(f"{path.name}: {tally.accepted:,} events taken, {tally.duplicates:,} known before, {tally.refused:,} refused")
     if tally.without_known_at:
         since = "when they happened" if known_when_happened else "now on (--known-when-happened for history)"
         say(f"{tally.without_known_at:,} without known_at: known from {since}")
-    return 0 if tally.refused == 0 else 1
+    _tell_damaged(tally.damaged)
+    return 0 if tally.refused == 0 and not tally.damaged else 1
 
 
-def _note_late(engine: Engine) -> None:
-    """Decisions up to now may not have seen what is loaded; told before and after, so that no crash in between hides it."""
-    with engine.begin() as connection:
-        note_gap(connection, now(), Cause.LATE)
+def _tell_damaged(damaged: Collection[EntityKey]) -> None:
+    if damaged:
+        names = [f"{key.entity.value} {key.key!r}" for key in sorted(damaged)]
+        more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+        sys.stderr.write(
+            f"  {len(names):,} histories cannot be read: {', '.join(names[:SHOWN])}{more}. What was told of them is kept, and counts when "
+            "'ordinance features rebuild' has made them anew.\n"
+        )
+
+
+class _Lateness:
+    """Notes that decisions may not have seen what is loaded: ahead of time, so that a load that is killed has said so too."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._until: Millis = 0
+
+    def ahead(self, lines: Iterator[Line]) -> Iterator[Line]:
+        """The lines, with a note before each batch of them."""
+        for at, line in enumerate(lines):
+            if at % BATCH == 0 and now() > self._until - AHEAD // 2:
+                self._note(now() + AHEAD)
+            yield line
+
+    def over(self) -> None:
+        """All that was loaded is there."""
+        self._note(now())
+
+    def _note(self, until: Millis) -> None:
+        with self._engine.begin() as connection:
+            move_gap(connection, self._until, until, Cause.LATE)
+        self._until = until
 
 
 class _opened:  # noqa: N801 - used as a function
@@ -131,33 +167,43 @@ class _opened:  # noqa: N801 - used as a function
 
 def _lines(file: IO[str]) -> Iterator[Line]:
     """The events of a file, one after the other; what it is, its first character says."""
-    number, first = 1, file.readline(LONGEST_LINE)
-    while first and not first.strip():
-        number, first = number + 1, file.readline(LONGEST_LINE)
-    if not first:
-        raise LoadRefused("The file is empty.")
-    if first.lstrip()[0] in "{[":
-        return _json_lines(first, number, file)
-    return _csv_rows(*_header(first), number, file)
+    told = _bounded(file)
+    for number, first in told:
+        if first.strip():
+            if first.lstrip()[0] in "{[":
+                return _json_lines(chain([(number, first)], told))
+            return _csv_rows(*_header(first), number, (line for _, line in told))
+    raise LoadRefused("The file is empty.")
 
 
-def _json_lines(line: str, number: int, file: IO[str]) -> Iterator[Line]:
-    while line:
+def _bounded(file: IO[str]) -> Iterator[tuple[int, str]]:
+    """The lines of a file by their number, none of them longer than can be."""
+    for number in count(1):
+        line = file.readline(LONGEST_LINE)
         if len(line) == LONGEST_LINE and not line.endswith("\n"):
-            raise LoadRefused(f"Line {number} is longer than a million characters: is this JSON lines, one event on each?")
+            raise LoadRefused(f"Line {number} is longer than a million characters: is this one event on each line?")
+        if not line:
+            return
+        yield number, line
+
+
+def _json_lines(told: Iterable[tuple[int, str]]) -> Iterator[Line]:
+    for number, line in told:
         if line.strip():
             try:
-                told = orjson.loads(line)
-                yield Line(number, told) if isinstance(told, dict) else Line(number, None, "is no JSON object")
+                event = orjson.loads(line)
+                yield Line(number, event) if isinstance(event, dict) else Line(number, None, "is no JSON object")
             except orjson.JSONDecodeError as error:
                 yield Line(number, None, f"is no JSON: {error}")
-        line, number = file.readline(LONGEST_LINE), number + 1
 
 
 def _header(first: str) -> tuple[list[str], str]:
     """The names of the columns, and the delimiter."""
     delimiter = max(_DELIMITERS, key=first.count)
-    (header,) = csv.reader([first], delimiter=delimiter)
+    try:
+        (header,) = csv.reader([first], delimiter=delimiter)
+    except csv.Error as error:
+        raise LoadRefused(f"The first line is neither JSON nor the header of a CSV: {error}.") from error
     names = [name.strip() for name in header]
     missing = [name for name in ("event_id", "type", "event_time") if name not in names]
     if missing:
@@ -169,8 +215,8 @@ def _header(first: str) -> tuple[list[str], str]:
     return names, delimiter
 
 
-def _csv_rows(names: Sequence[str], delimiter: str, before: int, file: IO[str]) -> Iterator[Line]:
-    reader = csv.reader(file, delimiter=delimiter, strict=True)
+def _csv_rows(names: Sequence[str], delimiter: str, before: int, lines: Iterator[str]) -> Iterator[Line]:
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         for row in reader:
             number = before + reader.line_num
@@ -201,7 +247,10 @@ def _cell(cell: str, kind: Kind | None, name: str) -> object:
         ValueError: it cannot be read as this kind; the message names it.
     """
     if name == ATTRIBUTES:
-        return orjson.loads(cell)
+        try:
+            return orjson.loads(cell)
+        except orjson.JSONDecodeError as error:
+            raise ValueError(f"{name}: is no JSON: {error}") from None
     if kind is Kind.NUMBER:
         try:
             return float(cell)
@@ -236,6 +285,7 @@ def _load(lines: Iterator[Line], intake: StoredIntake, tell: Callable[[Tally], N
             ) from error
         tally.accepted += done.accepted
         tally.duplicates += done.duplicates
+        tally.damaged.update(done.damaged)
         for at in done.conflicts:
             _refuse(
                 tally, places[at], f"event_id: {events[at].event_id!r} is known with another content; a correction is an event of its own"

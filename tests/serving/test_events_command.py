@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import orjson
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from feature_store.database import make_engine
-from feature_store.tables import events
+from feature_store.entities import Entity, EntityKey
+from feature_store.events import Event, EventType
+from feature_store.folding import replay
+from feature_store.gaps import read_gaps
+from feature_store.parity_tables import event_gaps
+from feature_store.tables import entity_states, events
 from feature_store.times import now, parse_time
 from serving.cli import main
+from serving.console.joined.intake import StoredIntake
+from serving.events_command import AHEAD
 
 AT = "2026-01-01T00:00:00.000Z"
 HEADER = "event_id,type,event_time,known_at,order_id,customer_id,amount,skus,late,promised_by,node_id,sku,available\n"
@@ -23,6 +31,8 @@ ROWS = (
     f"E-3,stock_level,{AT},2026-01-01T00:00:00.000Z,,,,,,,N-1,S-1,4\n"
 )
 STOCK = {"event_id": "E-3", "type": "stock_level", "event_time": AT, "known_at": AT, "node_id": "N-1", "sku": "S-1", "available": 4.0}
+
+BROKEN_GZIP = gzip.compress(os.urandom(4_000))[:2_000] + b"\xff" * 2_000
 
 Load = Callable[..., tuple[int, str, str]]
 
@@ -139,6 +149,9 @@ def test_without_known_at_an_event_is_known_from_now_on_unless_said(load: Load, 
         (b"\xff\xfe{}", "cannot be read"),
         (b'event_id,type,event_time\n"E,x\n', "cannot be read as CSV"),
         (b"{" + b" " * (1 << 20), "longer than a million characters"),
+        (HEADER.encode() + b"E" * (1 << 20), "Line 2 is longer than a million characters"),
+        (b"x" * 200_000 + b"\n", "neither JSON nor the header of a CSV"),
+        (BROKEN_GZIP, "cannot be read"),
     ],
 )
 def test_what_is_no_file_of_events_is_told_in_one_line(load: Load, content: bytes, told: str) -> None:
@@ -147,6 +160,51 @@ def test_what_is_no_file_of_events_is_told_in_one_line(load: Load, content: byte
     assert error.startswith("ordinance: ")
     assert told in error
     assert error.count("\n") == 1
+
+
+def test_a_history_that_cannot_be_read_is_named_and_nothing_is_lost(load: Load, home: Path) -> None:
+    load(lines(STOCK))
+    engine = make_engine(f"sqlite:///{home / 'ordinance.db'}")
+    with engine.begin() as connection:
+        connection.execute(update(entity_states).where(entity_states.c.key == "S-1").values(state=b"damaged"))
+    code, out, error = load(lines(STOCK | {"event_id": "E-4", "available": 9.0}, STOCK | {"event_id": "E-5", "sku": "S-2"}))
+    assert (code, "2 events taken" in out) == (1, True)
+    assert "1 histories cannot be read: sku 'S-1'" in error
+    assert "ordinance features rebuild" in error
+    assert main(["features", "rebuild", "--home", str(home)]) == 0
+    expected = {key: state.to_bytes() for key, state in replay(told(home)).items()}
+    with engine.connect() as connection:
+        rows = connection.execute(select(entity_states)).all()
+    engine.dispose()
+    assert {EntityKey(Entity(row.entity), row.key): row.state for row in rows} == expected
+
+
+def told(home: Path) -> list[Event]:
+    return [Event(name, EventType(kind), parse_time(AT), known_at, data) for name, (kind, known_at, data) in stored(home).items()]  # type: ignore[arg-type]
+
+
+def test_a_load_that_is_cut_off_has_said_that_decisions_did_not_see_it(load: Load, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cut(Exception):
+        """Stands for the end of the process."""
+
+    def cut(_self: StoredIntake, _events: object) -> object:
+        raise Cut
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StoredIntake, "take", cut)
+        with pytest.raises(Cut):
+            load(lines(STOCK))
+    engine = make_engine(f"sqlite:///{home / 'ordinance.db'}")
+    late = read_gaps(engine).late
+    assert late is not None
+    assert late > now() + AHEAD // 4, "decisions while it ran are excused"
+    load(lines(STOCK))
+    with engine.connect() as connection:
+        ends = list(connection.execute(select(event_gaps.c.until).order_by(event_gaps.c.gap_id)).scalars())
+    engine.dispose()
+    assert ends[0] == late
+    assert ends[1] <= now(), "a load that ended says when"
+    assert len(ends) == 2
 
 
 def test_a_file_that_is_not_there_leaves_the_home_alone(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
