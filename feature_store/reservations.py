@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine, Row, delete, select, update
 
 from feature_store.database import Reads
 from feature_store.entities import Entity
-from feature_store.state import EntityState
+from feature_store.state import EntityState, StateCorrupt
 from feature_store.tables import entity_states, reserved_stock
 from feature_store.tables import reservations as table
 from feature_store.times import DAY, Millis, now
@@ -375,7 +375,10 @@ def _forget_counted(connection: Connection, pieces: Iterable[Piece], clock: Mill
         row = connection.execute(
             select(entity_states.c.state).where(entity_states.c.entity == Entity.SKU.value, entity_states.c.key == piece.sku)
         ).one_or_none()
-        told = EntityState.from_bytes(bytes(row.state)).facts("stock", piece.node_id, clock) if row else None
+        try:
+            told = EntityState.from_bytes(bytes(row.state)).facts("stock", piece.node_id, clock) if row else None
+        except StateCorrupt:  # who settles can do nothing about that; a later settlement looks again
+            told = None
         if told is not None:
             connection.execute(
                 update(table)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
+from sqlalchemy.exc import DBAPIError
 from starlette.responses import JSONResponse, Response
 
 from feature_store.reservations import Held, ReservationOver, ReservationUnknown
@@ -13,7 +14,7 @@ from feature_store.times import format_time
 from governance.access import Action
 from serving.api import keys
 from serving.console.ports import Refused, Reservations, Wiring
-from serving.errors import Problem, ProblemKind, not_found
+from serving.errors import Problem, ProblemKind, not_found, unavailable
 
 
 def routes(wiring: Wiring) -> APIRouter:
@@ -23,13 +24,16 @@ def routes(wiring: Wiring) -> APIRouter:
     def end(request: Request, reservation_id: str, how: Callable[[Reservations, str, str], Held]) -> Response:
         account = keys.require(wiring, request, Action.DECIDE.value)
         try:
-            if wiring.reservations is None:
+            if wiring.reservations is None or "\0" in reservation_id:
                 raise ReservationUnknown(f"There is no reservation {reservation_id!r}.")
             return JSONResponse(told(how(wiring.reservations, reservation_id, account.principal)))
         except ReservationUnknown as error:
             raise Refused(not_found(f"{error.args[0]} A reservation is named by the plan that made it, for the one who asked.")) from error
         except ReservationOver as error:
             raise Refused(Problem(ProblemKind.CONFLICT, str(error))) from error
+        except DBAPIError as error:
+            detail = "The reservation could not be changed: the database does not answer. Send the same again: it counts once."
+            raise Refused(unavailable(ProblemKind.UNAVAILABLE, detail, 2)) from error
 
     @router.post("/v1/reservations/{reservation_id}/settle", response_model=None)
     def settle(request: Request, reservation_id: str) -> Response:

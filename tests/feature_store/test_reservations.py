@@ -6,7 +6,7 @@ import contextlib
 import itertools
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, insert, select
 
 from feature_store import reservations
 from feature_store.events import Event, EventType
@@ -23,6 +23,7 @@ from feature_store.reservations import (
     State,
     reserve,
 )
+from feature_store.tables import entity_states
 from feature_store.tables import reservations as table
 from feature_store.times import MINUTE, now
 
@@ -191,3 +192,13 @@ def test_stock_less_what_is_reserved() -> None:
     stock = Stock("N1", "A", 10, 2, 99, reserved=5)
     assert (stock.free, stock.usable) == (8, 3)
     assert Stock("N1", "A", 3, 2, reserved=5).usable == 0
+
+
+def test_pieces_of_a_sku_whose_state_is_damaged_can_be_settled(engine: Engine) -> None:
+    one = made("SO-1", piece(2))
+    commit(engine, one)
+    with engine.begin() as connection:
+        connection.execute(insert(entity_states), {"entity": "sku", "key": "A", "state": b"damaged", "updated_at": 0})
+    store = ReservationStore(engine)
+    assert store.settle(one.reservation_id, "oms").state is State.SETTLED
+    assert store.read(["A"], "SO-2", now()).of("N1", "A", 0) == 2

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import Engine, insert
+from sqlalchemy.exc import OperationalError
 
 from feature_store.reservations import Piece, Reservation, ReservationStore
 from feature_store.tables import reservations
@@ -83,5 +84,17 @@ def test_others_may_not(client: Any, keys: Mapping[str, str], who: str, status: 
 
 def test_what_does_not_exist(client: Any, keys: Mapping[str, str]) -> None:
     assert post(client, keys, "settle", name="nothing").status_code == 404
+    assert post(client, keys, "settle", name="nothing%00").status_code == 404
     assert post(replace(client, reservations=None), keys, "settle").status_code == 404
     assert call(client, "GET", f"/v1/reservations/{ID}/settle", {}).status_code == 405
+
+
+def test_a_database_that_does_not_answer_is_a_503_that_says_to_send_again(client: Any, keys: Mapping[str, str]) -> None:
+    class Away(ReservationStore):
+        def settle(self, reservation_id: str, principal: str) -> Any:
+            raise OperationalError("BEGIN IMMEDIATE", {}, Exception("database is locked"))
+
+    refused = post(replace(client, reservations=Away(client.reservations._engine)), keys, "settle")
+    assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert "it counts once" in refused.json()["detail"]
