@@ -12,7 +12,6 @@ import stat
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from feature_store.times import SECOND, Millis, format_time, parse_time
 from governance.ledger.errors import KeyFileInvalid, ReceiptInvalid
+from governance.ledger.notes import Note, NoteKey, sign
 
 PUBLISH_WITHIN: Millis = SECOND
 """A promised record is covered by a published checkpoint after at most this long."""
@@ -86,40 +86,8 @@ def _signed_text(record_id: str, leaf_hash: bytes, promised_at: Millis, publish_
     return f"ordinance/receipt/v1\n{record_id}\n{leaf}\n{promised}\n{by}\n".encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Verifier:
-    """A public key with its name, as notes write it: ``<name>+<key id>+<base64 of 0x01 ‖ public key>``."""
-
-    name: str
-    public_key: bytes
-
-    @property
-    def key_id(self) -> str:
-        """The note's key id in hexadecimal, 8 characters."""
-        return sha256(self.name.encode() + b"\n" + _ED25519 + self.public_key).hexdigest()[:8]
-
-    def __str__(self) -> str:
-        return f"{self.name}+{self.key_id}+{b64encode(_ED25519 + self.public_key).decode()}"
-
-    @classmethod
-    def parse(cls, text: str) -> Verifier:
-        """Read a note verifier key.
-
-        Raises:
-            ReceiptInvalid: it is malformed, or its key id belongs to another key.
-        """
-        name, _, rest = text.strip().partition("+")
-        key_id, _, encoded = rest.partition("+")
-        try:
-            raw = b64decode(encoded, validate=True)
-        except ValueError as error:
-            raise ReceiptInvalid("the verifier key is not name+id+base64") from error
-        if not name or len(raw) != 33 or raw[:1] != _ED25519:
-            raise ReceiptInvalid("the verifier key is not an Ed25519 key of a signed note")
-        verifier = cls(name, raw[1:])
-        if verifier.key_id != key_id.lower():
-            raise ReceiptInvalid(f"the verifier key says id {key_id}, its key has {verifier.key_id}")
-        return verifier
+Verifier = NoteKey
+"""The public key that receipts and checkpoints are checked with."""
 
 
 def verify(receipt: Receipt, verifier: Verifier) -> None:
@@ -147,6 +115,10 @@ class Signer:
     def sign(self, message: bytes) -> bytes:
         """The Ed25519 signature, 64 bytes."""
         return self._key.sign(message)
+
+    def sign_note(self, text: str) -> Note:
+        """The text as a note that this key signed."""
+        return Note(text).signed(sign(self.verifier, self._key, text))
 
     def promise(self, record_id: str, leaf_hash: bytes, at: Millis) -> Receipt:
         """Sign the promise to publish a record within :data:`PUBLISH_WITHIN`."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.ledger.errors import KeyFileInvalid, ReceiptInvalid
+from governance.ledger.errors import KeyFileInvalid, NoteInvalid, ReceiptInvalid
 from governance.ledger.receipt import KEY_FILE, PUBLISH_WITHIN, Receipt, Signer, Verifier, attach, detach, load_signer, verify
 
 # From the documentation of Go's golang.org/x/mod/sumdb/note: a key pair made by other software.
@@ -78,7 +78,7 @@ def test_a_key_file_of_other_software(tmp_path):
     "text", ["", "a+b", "name+00000000+" + GO_VERIFIER.rsplit("+", 1)[1], "PeterNeumann+c74f20a3+!!", "x+c74f20a3+AAAA"]
 )
 def test_malformed_verifier_keys(text):
-    with pytest.raises(ReceiptInvalid):
+    with pytest.raises(NoteInvalid):
         Verifier.parse(text)
 
 
