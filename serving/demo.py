@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -90,17 +89,7 @@ def write_orders(path: Path, orders: list[SimulatedOrder]) -> None:
 
 def _settled(frame: HistoryFrame, at: Millis) -> HistoryFrame:
     """The rows whose outcome is known by now; a training knows no other."""
-    rows = np.flatnonzero(frame.label_known_at <= at)
-    return replace(
-        frame,
-        features=frame.features[rows],
-        label=frame.label[rows],
-        time=frame.time[rows],
-        label_known_at=frame.label_known_at[rows],
-        p_knowable=frame.p_knowable[rows],
-        group=tuple(frame.group[row] for row in rows),
-        keys=tuple(frame.keys[row] for row in rows),
-    )
+    return frame.take(np.flatnonzero(frame.label_known_at <= at))
 
 
 def _say(text: str, began: float) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from feature_store.ranks import auc, average_precision
-from training.table import Floats, Integers, TrainingTable
+from governance.monitoring import calibration_error, interval_coverage
+from training.table import Floats, Integers, Slice, TrainingTable
 
 LEVEL = 0.9
 _SEED = 7
@@ -70,6 +71,8 @@ class Evaluation:
         reliability: calibration in tenths, for a binary target.
         slices: segments with at least a hundred rows.
         ceiling: AUC of the true probability where the world is simulated.
+        causes: how well each cause's share of the probability is told (:func:`judge_causes`).
+        policy: what the type's policy makes of the model, in outcomes, money and fairness (:mod:`training.worth`).
     """
 
     rows: int
@@ -77,6 +80,8 @@ class Evaluation:
     reliability: tuple[Bin, ...] = ()
     slices: tuple[SliceResult, ...] = ()
     ceiling: float | None = None
+    causes: tuple[Mapping[str, Any], ...] = ()
+    policy: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -97,6 +102,8 @@ class Evaluation:
                 for s in self.slices
             ],
             "ceiling": _short(self.ceiling),
+            "causes": [dict(cause) for cause in self.causes],
+            "policy": None if self.policy is None else dict(self.policy),
         }
 
 
@@ -107,12 +114,13 @@ def evaluate(table: TrainingTable, test: Integers, predicted: Floats, interval: 
         table: where the rows are.
         test: indexes of the test rows, t of them.
         predicted: binary: float64 (t,) probabilities of the event; multiclass: (t, classes); regression: (t,) values.
-        interval: low and high ends (t,) of a regression's interval.
+        interval: low and high ends (t,) of the interval that is told with a prediction.
 
     Returns:
-        For two classes ``auc``, ``average_precision``, ``brier``, ``log_loss``, ``ece``, ``calibration_slope``,
-        ``calibration_intercept``, ``base_rate``; for more ``auc`` (mean of each against the rest), ``accuracy``, ``log_loss``, ``ece`` (of
-        the most likely class); for a regression ``mae``, ``rmse``, ``r2``, ``coverage``.
+        For two classes ``auc``, ``average_precision``, ``brier``, ``log_loss``, ``ece``, ``coverage`` (of the interval, by
+        :func:`governance.monitoring.interval_coverage`), ``calibration_slope``, ``calibration_intercept``, ``base_rate``; for more
+        ``auc`` (mean of each against the rest), ``accuracy``, ``log_loss``, ``ece`` and ``coverage`` (of the most likely class); for a
+        regression ``mae``, ``rmse``, ``r2``, ``coverage``.
     """
     label = table.label[test]
     together = table.group if table.group is not None else table.cluster
@@ -123,10 +131,41 @@ def evaluate(table: TrainingTable, test: Integers, predicted: Floats, interval: 
         ceiling = None
         if table.p_knowable is not None:
             ceiling = auc(table.p_knowable[test], event)
+        metrics |= _covered(event.astype(np.float64), predicted, interval)
         return Evaluation(len(test), metrics, reliability(event, predicted), _slices(table, test, event, predicted), ceiling)
     if table.task == "multiclass":
-        return Evaluation(len(test), _with_intervals(lambda weight: _multiclass(label, predicted, weight), len(test), group))
+        metrics = _with_intervals(lambda weight: _multiclass(label, predicted, weight), len(test), group)
+        right = (predicted.argmax(axis=1) == label).astype(np.float64)
+        return Evaluation(len(test), metrics | _covered(right, predicted.max(axis=1), interval))
     return Evaluation(len(test), _with_intervals(lambda weight: _regression(label, predicted, interval, weight), len(test), group))
+
+
+def judge_causes(cause: Slice, test: Integers, probability: Floats, shares: Floats) -> tuple[Mapping[str, Any], ...]:
+    """How well the probability is broken down by cause.
+
+    Args:
+        cause: of every row of the table; -1 where the event did not come about.
+        test: indexes of the test rows, t of them.
+        probability: of the event, (t,).
+        shares: of each cause given the event, (t, causes).
+
+    Returns:
+        for each cause ``observed`` and ``predicted`` rates, ``auc`` and ``ece`` of the part of the probability that it is given.
+    """
+    codes, even = cause.codes[test], np.ones(len(test))
+    told = []
+    for index, name in enumerate(cause.names):
+        event, part = codes == index, probability * shares[:, index]
+        told.append(
+            {
+                "cause": name,
+                "observed": _short(float(event.mean())),
+                "predicted": _short(float(part.mean())),
+                "auc": _short(_number(auc(part, event))),
+                "ece": _short(calibration_error(event.astype(np.float64), part, even)),
+            }
+        )
+    return tuple(told)
 
 
 def compare(event: Floats, one: Floats, other: Floats, group: Integers | None = None) -> Metric:
@@ -179,14 +218,11 @@ def calibration_line(event: Floats, probability: Floats, weight: Floats) -> tupl
     return float("nan"), float("nan")  # perfectly separated: no finite line is best
 
 
-def calibration_error(event: Floats, probability: Floats, weight: Floats, bins: int = _BINS) -> float:
-    """Expected calibration error: the mean distance of said and seen over tenths of equal weight."""
-    order = np.argsort(probability, kind="stable")
-    mass = np.cumsum(weight[order])
-    place = np.empty(len(order), np.int64)
-    place[order] = np.minimum(bins - 1, ((mass - weight[order] / 2) / max(mass[-1], _TINY) * bins).astype(np.int64))
-    gap = np.bincount(place, weights=weight * (event - probability), minlength=bins)
-    return float(np.abs(gap).sum() / max(weight.sum(), _TINY))
+def _covered(event: Floats, probability: Floats, interval: tuple[Floats, Floats] | None) -> dict[str, Metric]:
+    """Coverage has no interval of its own: resampled rows stray from their bins' rates more than rows do."""
+    if interval is None:
+        return {}
+    return {"coverage": Metric(_number(interval_coverage(event, probability, *interval)))}
 
 
 def _binary(event: np.ndarray[Any, np.dtype[np.bool_]], probability: Floats, weight: Floats) -> dict[str, float]:

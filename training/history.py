@@ -22,6 +22,9 @@ from feature_store.snapshot import FeatureSnapshot
 from feature_store.state import EntityState
 from feature_store.times import Millis
 from feature_store.views import SERVICES, build_snapshot, lane_snapshots
+from governance.costs import CANCELLED, CAUSES
+from governance.facts import Case
+from models.specs import DecisionType
 from training.world import SimulatedOrder
 
 Floats = NDArray[np.float64]
@@ -42,6 +45,8 @@ class HistoryFrame:
         group: rows that must not be torn apart by a split, here the customer, (rows,).
         keys: order id, or ``shipment id`` for split-order, (rows,).
         view_version: of the definitions that made it.
+        cause: why the event came about, (rows,): an index into :data:`governance.costs.CAUSES`, -1 where it did not or nobody knows.
+        cases: what a policy would have known of each order besides the features, (rows,).
     """
 
     features: Floats
@@ -53,9 +58,27 @@ class HistoryFrame:
     group: tuple[str, ...]
     keys: tuple[str, ...]
     view_version: str
+    cause: Ints | None = None
+    cases: tuple[Case, ...] = ()
 
     def __len__(self) -> int:
         return len(self.label)
+
+    def take(self, rows: Ints) -> HistoryFrame:
+        """Some of the rows, in this order."""
+        return HistoryFrame(
+            self.features[rows],
+            self.names,
+            self.label[rows],
+            self.time[rows],
+            self.label_known_at[rows],
+            self.p_knowable[rows],
+            tuple(self.group[row] for row in rows),
+            tuple(self.keys[row] for row in rows),
+            self.view_version,
+            None if self.cause is None else self.cause[rows],
+            tuple(self.cases[row] for row in rows) if self.cases else (),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +97,8 @@ class _Rows:
     facts: list[tuple[int, Millis, Millis, float]] = field(default_factory=list)
     group: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    cause: list[int] = field(default_factory=list)
+    cases: list[Case] = field(default_factory=list)
 
     def add(self, snapshot: FeatureSnapshot, facts: tuple[int, Millis, Millis, float], group: str, key: str) -> None:
         self.features.append(snapshot.values)
@@ -95,6 +120,8 @@ class _Rows:
             tuple(self.group),
             tuple(self.keys),
             service.view_version,
+            np.array(self.cause, dtype=np.int64) if self.cause else None,
+            tuple(self.cases),
         )
 
 
@@ -142,12 +169,16 @@ def build_frames(stream: Iterable[Event | SimulatedOrder], types: Iterable[str] 
 def _enter(rows: Mapping[str, _Rows], simulated: SimulatedOrder, states: Mapping[EntityKey, EntityState]) -> None:
     order, as_of = simulated.order, simulated.placed_at
     network = read_network(order, states, as_of)
+    case = Case.of(order, network, as_of)
     for decision_type, found in rows.items():
         if decision_type == "split-order":
             continue
         label = simulated.labels[decision_type]
         snapshot = build_snapshot(decision_type, order, states, as_of, network)
         found.add(snapshot, (label.label, as_of, label.known_at, label.p_knowable), order.customer.customer_id, order.order_id)
+        found.cases.append(case)
+        if decision_type == DecisionType.ACCEPTANCE:
+            found.cause.append(_cause(simulated.failure))
     if "split-order" not in rows or not simulated.shipments:
         return
     lanes = {(lane.node_id, lane.service): lane for lane in network.lanes(order.ship_to.region)}
@@ -160,3 +191,11 @@ def _enter(rows: Mapping[str, _Rows], simulated: SimulatedOrder, states: Mapping
     for (_, at), (_, _, snapshot) in zip(used, snapshots, strict=True):
         one = simulated.shipments[at]
         rows["split-order"].add(snapshot, (one.late, as_of, one.known_at, one.p_knowable), order.customer.customer_id, one.shipment_id)
+        rows["split-order"].cases.append(case)
+
+
+def _cause(failure: str | None) -> int:
+    """The cause as the models know it: what is neither late nor returned was cancelled by us, for one reason or another."""
+    if failure is None:
+        return -1
+    return CAUSES.index(failure) if failure in CAUSES else CAUSES.index(CANCELLED)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,18 +17,22 @@ import numpy as np
 from feature_store.problems import DataProblem, DataRefused
 from feature_store.times import format_time
 from feature_store.wording import Text, told
+from governance.policy import Policy
 from models.artifact import ArtifactContents
-from models.calibration import AnyCalibrator, CalibrationImpossible, Calibrator, ClassCalibrator, ConformalInterval
+from models.calibration import AnyCalibrator, CalibrationImpossible, Calibrator, ClassCalibrator, Confident, ConformalInterval
+from models.causes import CauseModel
 from models.encoding import RowEncoder
 from models.features import FeatureCard
 from models.specs import Task
 from training import boosting
 from training.boosting import Recipe
-from training.evaluation import Evaluation, evaluate
+from training.causes import learn_causes
+from training.evaluation import Evaluation, evaluate, judge_causes
 from training.progress import Report, silent, step
 from training.splits import Split, split
 from training.table import Floats, Integers, TrainingTable
 from training.tuning import LADDER, Trial, tune
+from training.worth import Predictions, judge_policy
 
 _FEWEST_ROWS = 100
 _MORE_ROWS = Text("Add rows, over a longer time.", "请增加更长时间的数据行。")
@@ -48,6 +52,7 @@ class TrainingSpec:
         trials: try exactly so many configurations instead of those that fit into the budget: the same outcome whatever the clock says.
         ladder: the configurations to try, in that order.
         facts: where the rows come from and what was left out, for the card. No clock times.
+        policy: judges the model on the test rows as it would judge live decisions; ``None`` where there is none for the type.
     """
 
     name: str
@@ -59,6 +64,16 @@ class TrainingSpec:
     trials: int | None = None
     ladder: Sequence[Mapping[str, float | int | str]] = LADDER
     facts: Mapping[str, Any] = field(default_factory=dict)
+    policy: Policy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What there is to judge besides the trees."""
+
+    calibrator: AnyCalibrator
+    threshold: float | None
+    causes: CauseModel | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +153,13 @@ def build(
     booster = boosting.fit(table, parts.develop, recipe)
     progress(step("calibrating", 0.72))
     calibrator, held_margins, held_labels = _calibrate(table, recipe, parts, progress)
-    progress(step("evaluating", 0.85, rows=len(parts.test)))
-    evaluation = _judge(table, parts, calibrator, boosting.margins(booster, table.features[parts.test]))
+    causes = learn_causes(table, parts)
     threshold = None
     if isinstance(calibrator, Calibrator):
         threshold = best_threshold(calibrator.probabilities(held_margins[:, 0]), held_labels == 1)
+    progress(step("evaluating", 0.85, rows=len(parts.test)))
+    margins = boosting.margins(booster, table.features[parts.test])
+    evaluation = _judge(table, spec, parts, _Judged(calibrator, threshold, causes), margins)
     develop = table.label[parts.develop]
     contents = ArtifactContents(
         name=spec.name,
@@ -160,6 +177,7 @@ def build(
         encoder=spec.encoder,
         view_version=spec.view_version,
         training=_card(table, spec, recipe, parts, evaluation),
+        causes=causes,
     )
     return contents, evaluation
 
@@ -238,13 +256,25 @@ def _calibrate(table: TrainingTable, recipe: Recipe, parts: Split, progress: Rep
         raise DataRefused([DataProblem("too_few_rows", ("file",), msg, fix=_MORE_ROWS)]) from error
 
 
-def _judge(table: TrainingTable, parts: Split, calibrator: AnyCalibrator, margins: Floats) -> Evaluation:
-    if isinstance(calibrator, Calibrator):
-        return evaluate(table, parts.test, calibrator.probabilities(margins[:, 0]))
+def _judge(table: TrainingTable, spec: TrainingSpec, parts: Split, judged: _Judged, margins: Floats) -> Evaluation:
+    calibrator, test = judged.calibrator, parts.test
+    if isinstance(calibrator, ConformalInterval):
+        ends = [calibrator.confidence(value) for value in margins[:, 0].tolist()]
+        return evaluate(table, test, margins[:, 0], _ends(ends))
     if isinstance(calibrator, ClassCalibrator):
-        return evaluate(table, parts.test, calibrator.probabilities(margins))
-    ends = [calibrator.confidence(value) for value in margins[:, 0].tolist()]
-    return evaluate(table, parts.test, margins[:, 0], (np.array([end.low for end in ends]), np.array([end.high for end in ends])))
+        return evaluate(table, test, calibrator.probabilities(margins), _ends([calibrator.confidence(row) for row in margins]))
+    told = calibrator.confidences(margins[:, 0])
+    probability, (low, high) = np.array([one.probability for one in told]), _ends(told)
+    evaluation = evaluate(table, test, probability, (low, high))
+    shares = None if judged.causes is None else judged.causes.shares_many(table.features[test])
+    if shares is not None and table.cause is not None:
+        evaluation = replace(evaluation, causes=judge_causes(table.cause, test, probability, shares))
+    predictions = Predictions(spec.event, table.classes, probability, low, high, calibrator.level, judged.threshold or 0.5, shares)
+    return replace(evaluation, policy=judge_policy(table, test, predictions, spec.policy))
+
+
+def _ends(told: Sequence[Confident]) -> tuple[Floats, Floats]:
+    return np.array([one.low for one in told]), np.array([one.high for one in told])
 
 
 def _card(table: TrainingTable, spec: TrainingSpec, recipe: Recipe, parts: Split, evaluation: Evaluation) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from feature_store.checks import Checked
 from feature_store.columns import Kind
+from governance.costs import CAUSES
+from governance.facts import Case
 from models.encoding import RowEncoder
 from training.history import HistoryFrame
 from training.splits import split
@@ -34,8 +36,22 @@ def from_history(frame: HistoryFrame, slices: Mapping[str, Slice] | None = None)
         label_known_at=frame.label_known_at,
         cluster=group_numbers(np.asarray(frame.group)),
         p_knowable=frame.p_knowable if known.all() else None,
-        slices=slices or {},
+        slices=segments(frame.cases) if slices is None else slices,
+        cause=None if frame.cause is None else Slice(frame.cause, CAUSES),
+        cases=frame.cases,
     )
+
+
+def segments(cases: Sequence[Case]) -> dict[str, Slice]:
+    """The segments that our own history is reported by: where the order goes, who buys, where it was placed."""
+    cuts: dict[str, Slice] = {}
+    for name in ("region", "segment", "channel"):
+        values = [getattr(case, name) for case in cases]
+        names = tuple(sorted({value for value in values if value is not None}))
+        if 2 <= len(names) <= _MOST_SEGMENTS:
+            place = {value: index for index, value in enumerate(names)}
+            cuts[name] = Slice(np.array([-1 if value is None else place[value] for value in values], dtype=np.int64), names)
+    return cuts
 
 
 def from_checked(checked: Checked) -> tuple[TrainingTable, RowEncoder]:

@@ -20,6 +20,7 @@ from feature_store.schema import Template
 from feature_store.wording import told
 from governance import promotion
 from governance.ledger.receipt import Signer, Verifier
+from governance.policy_document import default_policies
 from models.artifact import CARD_FILE, CAUSES_FILE, MANIFEST_FILE, MODEL_FILE, artifact_folder, digest_of, write_artifact
 from models.features import cards_of_table, cards_of_views
 from models.registry import Registry, Run
@@ -156,7 +157,15 @@ def train_history(
 
     service = SERVICES[kind.value]
     facts = {"source": "history", "rows": len(frame), "view_version": frame.view_version}
-    spec = TrainingSpec(kind.value, kind.value, SPECS[kind.value].event, view_version=frame.view_version, budget_s=budget_s, facts=facts)
+    spec = TrainingSpec(
+        kind.value,
+        kind.value,
+        SPECS[kind.value].event,
+        view_version=frame.view_version,
+        budget_s=budget_s,
+        facts=facts,
+        policy=default_policies().get(kind.value),
+    )
     trained = train(from_history(frame), spec, lambda rows: cards_of_views(service.features, rows), progress)
     return register(workshop, trained, template=kind.value, created_by=created_by, progress=progress)
 
