@@ -144,6 +144,7 @@ def read_back(record_id: str, decision_type: str, groups: Mapping[str, Any]) -> 
         failure=None if failure is None else Failure(failure["cause"], failure["detail"], failure["fallback"]),
         switch=None if "switch" not in circumstances else Switch.from_json(circumstances["switch"]),
         lists=tuple(Listed.from_json(kept) for kept in circumstances.get("lists", ())),
+        rivals=tuple((name, version, digest) for name, version, digest in groups["policy"].get("rivals", ())),
     )
     use = None if model is None else ModelUse(model["name"], model["version"], model["digest"], model["role"])
     return Rebuilt(record_id, inputs, use, groups["policy"]["digest"], groups["outcome"]["together"], body)
@@ -197,8 +198,6 @@ def _values(kind: type[T], rows: Sequence[Sequence[Any]]) -> list[T]:
     return made
 
 
-def _told(value: Any) -> Any:
-    """A JSON value without the members that are ``null``, as the core is given the OMS's choice."""
-    if isinstance(value, dict):
-        return {name: _told(item) for name, item in value.items() if item is not None}
-    return [_told(item) for item in value] if isinstance(value, list) else value
+def _told(choice: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The OMS's choice as the core is given it: without the members that are ``null``."""
+    return None if choice is None else {name: value for name, value in choice.items() if value is not None}
