@@ -130,7 +130,7 @@ def _of_two(deployed: Deployed, row: NDArray[np.float64]) -> Opinion:
     label = positive if confidence.probability >= threshold else negative
     probabilities = {negative: 1.0 - confidence.probability, positive: confidence.probability}
     effect = Effect.of(artifact.event, label=None if artifact.encoder is None else f"{artifact.event} = {positive}")
-    reasons = _reasons(deployed, explanation, effect)
+    reasons = _reasons(deployed, explanation, effect, 0)
     answer = {"label": label, "probabilities": probabilities}
     causes = None if artifact.causes is None else artifact.causes.break_down(row, confidence.probability)
     return Opinion(confidence, explanation, reasons, label, answer, threshold, causes)
@@ -146,7 +146,7 @@ def _of_many(deployed: Deployed, calibrator: ClassCalibrator, row: NDArray[np.fl
     told = calibrator.confidence(margins)
     confidence = Confidence(label, told.probability, told.low, told.high, calibrator.top.level)
     answer = {"label": label, "probabilities": dict(zip(artifact.labels, calibrator.of(margins), strict=True))}
-    return Opinion(confidence, explanation, _reasons(deployed, explanation, Effect.of(artifact.event, label=label)), label, answer)
+    return Opinion(confidence, explanation, _reasons(deployed, explanation, Effect.of(artifact.event, label=label), top), label, answer)
 
 
 def _of_number(deployed: Deployed, calibrator: ConformalInterval, row: NDArray[np.float64]) -> Opinion:
@@ -154,7 +154,7 @@ def _of_number(deployed: Deployed, calibrator: ConformalInterval, row: NDArray[n
     explanation = _explain(deployed, row, 0)
     told = calibrator.confidence(explanation.margin)
     answer = {"value": told.probability, "low": told.low, "high": told.high, "level": calibrator.level}
-    return Opinion(None, explanation, _reasons(deployed, explanation, Effect.of("")), f"{told.probability:.6g}", answer)
+    return Opinion(None, explanation, _reasons(deployed, explanation, Effect.of(""), 0), f"{told.probability:.6g}", answer)
 
 
 def _explain(deployed: Deployed, row: NDArray[np.float64], output: int) -> Explanation:
@@ -163,5 +163,12 @@ def _explain(deployed: Deployed, row: NDArray[np.float64], output: int) -> Expla
     return Explanation(base, margin, artifact.link, deployed.names, row, contributions)
 
 
-def _reasons(deployed: Deployed, explanation: Explanation, effect: Effect) -> tuple[Reason, ...]:
-    return explain(deployed.artifact.features, explanation.values, explanation.contributions, effect)
+def _reasons(deployed: Deployed, explanation: Explanation, effect: Effect, output: int) -> tuple[Reason, ...]:
+    scorer = deployed.artifact.scorer
+
+    def change(index: int, value: float) -> float:
+        row = explanation.values.copy()
+        row[index] = value
+        return float(scorer.margin(row)[output]) - explanation.margin
+
+    return explain(deployed.artifact.features, explanation.values, explanation.contributions, effect, change)

@@ -7,7 +7,8 @@ reasons together still add up to all contributions; each feature's own contribut
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from operator import itemgetter
@@ -34,6 +35,11 @@ ALWAYS_TOLD = 6
 MINOR_SHARE = 0.03
 """The weakest of the others, as long as they weigh no more than this share of all weights together, are summed up in one reason."""
 
+CONFIRMED_SHARE = 0.25
+"""What is confirmed goes before what is not when it weighs at least this share of the weightiest."""
+
+_GROUPS_TRIED, _MEMBERS_TRIED, _NOISE = 5, 4, 1e-12
+
 REST = "MINOR_FACTS"
 """The code of the reason that sums up what is not told by itself."""
 
@@ -43,7 +49,7 @@ class Reason:
     """One reason: a stable code with its texts, and the number behind it.
 
     Attributes:
-        rank: 1 is the weightiest.
+        rank: 1 is the weightiest that a change of its value confirms (:func:`explain`), the others follow by weight.
         text: by language.
         direction: ``raises`` or ``lowers``.
         contribution: in units of the margin; ``None`` for a reason that a rule gave.
@@ -83,16 +89,32 @@ _EVENTS: dict[str, dict[str, str]] = {
 }
 
 
+Change = Callable[[int, float], float]
+"""By how much the margin changes when one feature alone, by its position, takes another value."""
+
+Group = tuple[float, list[tuple[float, int]]]
+"""A group's total contribution, and its members as (contribution, position)."""
+
+
 def explain(
-    cards: Sequence[FeatureCard], values: NDArray[np.float64], contributions: NDArray[np.float64], effect: Effect
+    cards: Sequence[FeatureCard],
+    values: NDArray[np.float64],
+    contributions: NDArray[np.float64],
+    effect: Effect,
+    change: Change | None = None,
 ) -> tuple[Reason, ...]:
     """All reasons, the weightiest first, and what is too small to be told alone as one last reason.
+
+    A contribution compares with the average row, a reader with the usual value: that a device is known, as it usually is, may lower a risk by
+    most and yet tell nothing of this order. So with ``change`` the first reason is confirmed: the weightiest group, of those
+    that weigh about as much as the weightiest, with a feature that differs from its usual value and, moved there alone, moves the margin back.
 
     Args:
         cards: the model's features, n of them.
         values: the model's input, float64 (n,).
         contributions: float64 (n,), in units of the margin.
         effect: what the margin is about.
+        change: re-scores the row for the confirmation; without it the order is by weight alone.
     """
     groups: dict[str, list[tuple[float, int]]] = {}
     for index, contribution in enumerate(contributions.tolist()):
@@ -101,10 +123,15 @@ def explain(
     totals = [(sum([contribution for contribution, _ in members]), members) for members in groups.values()]
     ranked = sorted((pair for pair in totals if pair[0] != 0.0), key=lambda pair: (-abs(pair[0]), pair[1][0][1]))
     told = _told([abs(total) for total, _ in ranked])
+    confirmed = None if change is None else _confirmed(ranked, cards, values, change)
+    if confirmed is not None and confirmed[0] > 0:
+        ranked.insert(0, ranked.pop(confirmed[0]))
     reasons = []
     for rank, (total, members) in enumerate(ranked[:told], start=1):
         direction = Direction.RAISES if total > 0 else Direction.LOWERS
         lead = members[0][1] if len(members) == 1 else (max if total > 0 else min)(members, key=_CONTRIBUTION)[1]
+        if rank == 1 and confirmed is not None:
+            lead = confirmed[1]
         card, value = cards[lead], float(values[lead])
         text = render(card, value, direction, effect)
         reasons.append(Reason(rank, card.reason_code, text, _WORDS[direction][0], total, card.name, card.raw(value)))
@@ -112,6 +139,25 @@ def explain(
     if rest != 0.0:
         reasons.append(_rest(told + 1, rest, len(ranked) - told, effect))
     return tuple(reasons)
+
+
+def _confirmed(
+    ranked: Sequence[Group], cards: Sequence[FeatureCard], values: NDArray[np.float64], change: Change
+) -> tuple[int, int] | None:
+    """The place of the first group that a change confirms, and the feature that does; ``None`` where none of weight does."""
+    for place, (total, members) in enumerate(ranked[:_GROUPS_TRIED]):
+        if abs(total) < CONFIRMED_SHARE * abs(ranked[0][0]):
+            return None
+        pulling = sorted((-abs(part), index) for part, index in members if (part > 0) == (total > 0))
+        for _, index in pulling[:_MEMBERS_TRIED]:
+            usual, value = cards[index].usual, float(values[index])
+            usual = math.nan if usual is None else usual
+            if value == usual or (math.isnan(value) and math.isnan(usual)):
+                continue
+            moved = change(index, usual)
+            if moved < -_NOISE if total > 0 else moved > _NOISE:
+                return place, index
+    return None
 
 
 def _told(weights: list[float]) -> int:
