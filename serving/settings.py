@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     """Named in every record."""
     reservation_s: Annotated[int, Field(ge=1, le=7 * 86_400)] = 1_800
     """How long a plan reserves its pieces of stock, unless they are settled or released before."""
+    second_person_above: Annotated[float, Field(ge=0, le=1e12)] = 100_000.0
+    """Order value above which a second reviewer confirms an override, where the policy's ``second_person_above`` says nothing; 0 for never."""
     retention_days: dict[Literal["customer", "device", "address", "payment", "ip"], Annotated[int, Field(ge=1, le=36_500)]] = {}
     """How many days the feature store keeps what it was told about persons, by kind; a kind that is not named is kept."""
     refresh_s: Annotated[float, Field(gt=0, le=60)] = 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from feature_store.database import make_engine
 from feature_store.online import OnlineStore
+from feature_store.order import MICRO
 from feature_store.reservations import ReservationStore
 from feature_store.times import SECOND
 from governance.access import Access, Role, create_key
@@ -20,9 +21,11 @@ from governance.ledger.fingerprint import load_fingerprint
 from governance.ledger.log import Recorder
 from governance.ledger.receipt import Signer, load_signer
 from governance.ledger.store import DecisionReader
+from governance.overrides import Overrides
 from governance.policy_document import default_policies
 from governance.policy_store import keep_policies
 from governance.promotion import generation
+from governance.settling import Desk
 from governance.shelf import Shelf
 from serving.admission import Ask
 from serving.again import Again
@@ -37,6 +40,7 @@ from serving.local_keys import local_key
 from serving.lookups import Lookups
 from serving.migrate import migrate, require_current
 from serving.replaying import replayer_of
+from serving.reviewing import Reviewing
 from serving.settings import Settings
 from serving.what_if import Keeping
 
@@ -162,7 +166,7 @@ def wire_decisions(settings: Settings, *, echoes: bool = True) -> WiredDecisions
         apart.submit(asyncio.run, _rehearse(answerer, force)).result()
     keep_environment(base.home.environments)
     again = _again(base, edges, reader)
-    app = DecisionsApp(answerer, Lookups(reader, run), access, force, echoes=echoes, again=again)
+    app = DecisionsApp(answerer, Lookups(reader, run), access, force, echoes=echoes, again=again, reviewing=_reviewing(base, edges, settings))
     return WiredDecisions(app, answerer, force, recorder)
 
 
@@ -172,6 +176,17 @@ def _again(base: Base, edges: Edges, reader: DecisionReader) -> Again:
     replayer = replayer_of(base.engine, base.home.models, base.home.environments, shelf)
     keeping = Keeping(base.signer, edges.tenant, edges.running, edges.clock)
     return Again(reader, replayer, shelf, edges.records, keeping, ThreadPoolExecutor(1, thread_name_prefix="again"))
+
+
+def _reviewing(base: Base, edges: Edges, settings: Settings) -> Reviewing:
+    """What lets people settle decisions, with a thread of its own to wait for the commit."""
+
+    def classes() -> dict[str, Sequence[str]]:
+        return {name: one.artifact.labels for name, one in edges.force().models.items() if name not in EXAMPLES}
+
+    desk = Desk(base.engine, base.signer, edges.tenant, edges.running)
+    above = round(settings.second_person_above * MICRO) or None
+    return Reviewing(Overrides(desk, above, classes), ThreadPoolExecutor(1, thread_name_prefix="settle"))
 
 
 async def _rehearse(answerer: Answerer, force: ForceKeeper) -> None:
