@@ -125,7 +125,15 @@ ROUTES: Final[tuple[Route, ...]] = (
         "GET /v1/sample",
     ),
     *_routes(Action.WHAT_IF, "POST /v1/decisions/{id}/what-if", "GET /v1/decisions/{id}/recourse"),
-    *_routes(Action.REVIEW, "GET /v1/reviews", "POST /v1/decisions/{id}/override"),
+    *_routes(
+        Action.REVIEW,
+        "GET /v1/reviews",
+        "GET /v1/reviews/reasons",
+        "POST /v1/reviews/{id}/claim",
+        "DELETE /v1/reviews/{id}/claim",
+        "POST /v1/decisions/{id}/override",
+        "DELETE /v1/decisions/{id}/override",
+    ),
     *_routes(
         Action.TRAIN,
         "POST /v1/datasets",

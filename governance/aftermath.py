@@ -5,6 +5,7 @@ The record of a decision never changes; what holds now is told here, from the re
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,8 +17,10 @@ from sqlalchemy import Connection, Engine, func, select
 from feature_store.database import reading
 from feature_store.times import Millis
 from governance.ledger.canonical import canonical
+from governance.ledger.errors import RecordCorrupt
+from governance.ledger.opened import read_groups
 from governance.ledger.rows import unpack
-from governance.ledger.tables import decisions
+from governance.ledger.tables import decisions, records
 from governance.outcomes import labels_of
 from governance.review_tables import overrides, reviews
 
@@ -196,6 +199,18 @@ class AftermathReader:
             return {}
         with self._reading.connect() as connection:
             return aftermath_of(connection, decided)
+
+    def notes(self, record_ids: Sequence[str]) -> dict[str, str]:
+        """What people wrote, by the id of the record that holds it; nothing where it cannot be read any more."""
+        if not record_ids:
+            return {}
+        found: dict[str, str] = {}
+        with self._reading.connect() as connection:
+            rows = connection.execute(select(records.c.record_id, records.c.body).where(records.c.record_id.in_(list(record_ids)))).all()
+        for row in rows:
+            with contextlib.suppress(RecordCorrupt, KeyError, TypeError):
+                found[row.record_id] = str(read_groups(bytes(row.body))["outcome"]["note"])
+        return found
 
 
 def aftermath_of(connection: Connection, decided: Sequence[Decided]) -> dict[str, Aftermath]:

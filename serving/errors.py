@@ -27,6 +27,7 @@ class ProblemKind(StrEnum):
     KEY_UNUSABLE = "idempotency-key-unusable"
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
+    SAME_PERSON = "same-person"
     NOT_FOUND = "not-found"
     METHOD = "method-not-allowed"
     IN_FLIGHT = "request-in-flight"
@@ -49,6 +50,7 @@ TABLE: Mapping[ProblemKind, tuple[int, str]] = {
     ProblemKind.KEY_UNUSABLE: (400, "The Idempotency-Key cannot be used"),
     ProblemKind.UNAUTHENTICATED: (401, "No valid API key"),
     ProblemKind.FORBIDDEN: (403, "The role may not do this"),
+    ProblemKind.SAME_PERSON: (403, "Somebody else has to do this"),
     ProblemKind.NOT_FOUND: (404, "Not found"),
     ProblemKind.METHOD: (405, "The method is not allowed here"),
     ProblemKind.IN_FLIGHT: (409, "The same key is being answered right now"),

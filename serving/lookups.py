@@ -9,12 +9,18 @@ import orjson
 
 from feature_store.times import TimeUnreadable, format_time, parse_time
 from governance.access import Principal
+from governance.aftermath import Aftermath, AftermathReader, Decided
 from governance.ledger.errors import CursorInvalid
 from governance.ledger.store import MAX_LIMIT, DecisionLine, DecisionReader, Filters, StoredDecision
+from governance.reviews import ReviewQueue
+from serving.admission import ORDERS
 from serving.answer import Reply, refuse
-from serving.errors import Problem, fault, invalid, not_found
+from serving.errors import Problem, ProblemKind, fault, invalid, not_found
+from serving.holding import Full, Holding
+from serving.explaining import read_reader, told_to
 from serving.recorded import contributions
 from serving.rendering import to_bytes
+from serving.since import moments, order_since_json, since_json, written_in
 
 T = TypeVar("T")
 LONGEST_WAIT_S = 60
@@ -37,9 +43,11 @@ class Run(Protocol):
 class Lookups:
     """The routes that look."""
 
-    def __init__(self, reader: DecisionReader, run: Run) -> None:
+    def __init__(self, reader: DecisionReader, run: Run, holding: Holding | None = None) -> None:
         self._reader = reader
+        self._after = AftermathReader(reader.engine)
         self._run = run
+        self._holding = holding or Holding(ReviewQueue(reader.engine).settled, run)
 
     async def search(self, query: Mapping[str, str]) -> Reply:
         """``GET /v1/decisions``: one page, newest first."""
@@ -53,10 +61,18 @@ class Lookups:
             return refuse(invalid([fault(["query", "cursor"], "is none of this search; begin without a cursor")]))
         return Reply(200, to_bytes({"items": [line_json(line) for line in page.lines], "next_cursor": page.next_cursor}))
 
-    async def decision(self, decision_id: str, caller: Principal, query: Mapping[str, str]) -> Reply:
+    async def decision(
+        self, decision_id: str, caller: Principal, query: Mapping[str, str], gone: Callable[[], Awaitable[object]] | None = None
+    ) -> Reply:
         """``GET /v1/decisions/{id}``: the answer as it was given, the record behind it, and what happened since.
 
         An OMS sees what it asked for itself, and not the record.
+
+        Args:
+            decision_id: of any decision, also of that on a whole order.
+            caller: who asks.
+            query: ``wait``, seconds to wait for a held decision to be settled.
+            gone: returns when the caller has hung up.
         """
         refusal = _refuse_wait(query)
         if refusal is not None:
@@ -64,41 +80,75 @@ class Lookups:
         stored = await self._run(lambda: self._reader.get(decision_id))
         if stored is None or (caller.sees_only_own and stored.line.principal != caller.name):
             return refuse(_unknown(decision_id))
-        line = stored.line
-        latest: int | None = None
-        if line.order_id is not None and line.order_version is not None:
-            order_id = line.order_id
-            latest = await self._run(lambda: self._reader.latest_version(order_id, line.type))
+        parts = _parts(stored)
+        after = await self._run(lambda: self._after.of(_decided(stored, parts)))
+        waiting = [one.decision_id for one in after.values() if not one.resolved]
+        seconds = int(query.get("wait", 0))
+        if waiting and seconds and after[decision_id].later is None:
+            try:
+                await self._holding.wait(waiting, seconds, gone)
+            except Full:
+                detail = "As many callers wait for held decisions as may. Ask again, or without wait."
+                return refuse(Problem(ProblemKind.TOO_MANY, detail, headers={"retry-after": str(max(1, seconds // 2))}))
+            after = await self._run(lambda: self._after.of(_decided(stored, parts)))
+        judge = not caller.sees_only_own
+        notes = await self._run(lambda: self._after.notes(written_in([*after.values()]))) if judge else {}
         shown: dict[str, Any] = orjson.loads(stored.response)
-        shown["since"] = {
-            "superseded_by": None
-            if latest is None or line.order_version is None or latest <= line.order_version
-            else {"order_version": latest},
-            "overrides": [],
-            "outcome_labels": [],
-            "resolved": shown.get("review") is None,
-        }
-        if not caller.sees_only_own:
+        shown["since"] = _since(stored, parts, after, notes, judge=judge)
+        if judge:
             shown["record"] = record_json(stored)
         return Reply(200, to_bytes(shown))
 
-    async def explanation(self, decision_id: str) -> Reply:
-        """``GET /v1/decisions/{id}/explanation``: every contribution; base + Σ = margin."""
+    async def explanation(self, decision_id: str, query: Mapping[str, str] | None = None) -> Reply:
+        """``GET /v1/decisions/{id}/explanation``: every contribution, base + Σ = margin; with ``reader`` the reasons in that reader's words."""
+        reader = read_reader(query or {})
+        if isinstance(reader, Problem):
+            return refuse(reader)
         stored = await self._run(lambda: self._reader.get(decision_id))
         if stored is None:
             return refuse(_unknown(decision_id))
+        if reader is not None:
+            return Reply(200, to_bytes(told_to(reader, stored)))
         explained = contributions(stored.groups)
         if explained is None:
             return refuse(not_found(f"Decision {decision_id} was made without a model: there is nothing to explain but its reasons."))
         return Reply(200, to_bytes({"decision_id": decision_id, **explained}))
 
     async def timeline(self, order_id: str) -> Reply:
-        """``GET /v1/orders/{id}/timeline``: what was decided about an order, oldest first."""
+        """``GET /v1/orders/{id}/timeline``: what was decided about an order and what became of it, oldest first."""
         stored = await self._run(lambda: self._reader.of_order(order_id))
         if not stored:
             return refuse(not_found(f"No decision was made about order {order_id!r}."))
         items = [{"at": format_time(one.line.decided_at), "kind": "decision", **line_json(one.line)} for one in stored]
-        return Reply(200, to_bytes({"order_id": order_id, "items": items}))
+        after = await self._run(lambda: self._after.of([decided for one in stored for decided in _decided(one, {})]))
+        notes = await self._run(lambda: self._after.notes(written_in([*after.values()])))
+        for one in after.values():
+            items += moments(one, notes=notes)
+        return Reply(200, to_bytes({"order_id": order_id, "items": sorted(items, key=lambda item: str(item["at"]))}))
+
+
+def _decided(stored: StoredDecision, parts: Mapping[str, tuple[str, str]]) -> list[Decided]:
+    """A decision and, of that on a whole order, its parts, as far as their aftermath depends on them."""
+    line = stored.line
+    whole = Decided(line.record_id, line.type, line.outcome, line.order_id, line.order_version)
+    return [whole, *(Decided(part_id, kind, outcome, line.order_id, line.order_version) for kind, (part_id, outcome) in parts.items())]
+
+
+def _parts(stored: StoredDecision) -> dict[str, tuple[str, str]]:
+    """Id and outcome of each part of the decision on a whole order, by type."""
+    if stored.line.type != ORDERS:
+        return {}
+    told = orjson.loads(stored.response)["decisions"].values()
+    return {one["type"]: (one["decision_id"], one["outcome"]) for one in told if "decision_id" in one}
+
+
+def _since(
+    stored: StoredDecision, parts: Mapping[str, tuple[str, str]], after: Mapping[str, Aftermath], notes: Mapping[str, str], *, judge: bool
+) -> dict[str, Any]:
+    own = after[stored.line.record_id]
+    if stored.line.type == ORDERS:
+        return order_since_json(own, {kind: after[part_id] for kind, (part_id, _) in parts.items()}, judge=judge, notes=notes)
+    return since_json(own, judge=judge, notes=notes, leaf_hash=stored.receipt.leaf_hash)
 
 
 def line_json(line: DecisionLine) -> dict[str, Any]:

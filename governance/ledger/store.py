@@ -162,6 +162,11 @@ class DecisionReader:
         self._single = engine.execution_options(isolation_level="AUTOCOMMIT") if engine.dialect.name == "postgresql" else self._engine
         self._reads = Reads(engine)
 
+    @property
+    def engine(self) -> Engine:
+        """The database, for reading alone."""
+        return self._engine
+
     def lookup(self, principal: str, idempotency_key: str) -> Answered | None:
         """What was answered under a key; ``None`` when nothing was."""
         with self._single.connect() as connection:

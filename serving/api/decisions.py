@@ -28,12 +28,14 @@ from serving.force import Force
 from serving.haproxy import INTERNAL_ORDERS
 from serving.lookups import Lookups
 from serving.rendering import to_bytes
+from serving.reviewing import Reviewing
 
 log = logging.getLogger(__name__)
 
 MEBIBYTE = 2**20
 MAX_BODY = 4 * MEBIBYTE
 MAX_BATCH_BODY = 64 * MEBIBYTE
+MAX_SMALL_BODY = 64 * 1024
 MAX_REQUEST_ID = 255
 BATCH_AT_ONCE = 32
 """Items of one batch that are under way together: enough to share commits, few enough to let others in between."""
@@ -81,6 +83,7 @@ class DecisionsApp:
         force: models and policies, for readiness.
         echoes: whether to send the caller's ``X-Request-Id`` back; ``False`` behind a server that does so itself.
         again: computes past decisions again; ``None`` where nothing is kept to do so.
+        reviewing: lets people settle decisions.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class DecisionsApp:
         *,
         echoes: bool = True,
         again: Again | None = None,
+        reviewing: Reviewing | None = None,
     ) -> None:
         self._answerer = answerer
         self._lookups = lookups
@@ -99,6 +103,7 @@ class DecisionsApp:
         self._force = force
         self._echoes = echoes
         self._again = again
+        self._reviewing = reviewing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -143,18 +148,35 @@ class DecisionsApp:
 
     async def _below_decisions(self, rest: str, call: Call) -> Reply:
         first, _, second = rest.partition("/")
-        method = call.scope["method"]
         if not second:
-            if method == "POST":
-                return refuse(not_found(f"There is no decision type {first!r}.")) if first == ORDERS else await self._decide(call, first)
-            return await self._read(call, Action.READ_DECISION, lambda: self._lookups.decision(first, call.caller, call.query))
+            return await self._decide_or_read(first, call)
         if second == "batch" and first != ORDERS:
             return await self._batch(call, first)
         if second == "explanation":
-            return await self._read(call, Action.INSPECT, lambda: self._lookups.explanation(first))
+            return await self._read(call, Action.INSPECT, lambda: self._lookups.explanation(first, call.query))
         if self._again is not None and second in AGAIN:
             return await self._compute_again(self._again, call, first, second)
+        if second == "override" and self._reviewing is not None:
+            return await self._override(self._reviewing, call, first)
         return refuse(not_found(f"A decision has no {second!r}."))
+
+    async def _decide_or_read(self, name: str, call: Call) -> Reply:
+        if call.scope["method"] != "POST":
+            return await self._read(call, Action.READ_DECISION, lambda: self._lookups.decision(name, call.caller, call.query, call.receive))
+        return refuse(not_found(f"There is no decision type {name!r}.")) if name == ORDERS else await self._decide(call, name)
+
+    async def _override(self, reviewing: Reviewing, call: Call, decision_id: str) -> Reply:
+        method = call.scope["method"]
+        if method not in {"POST", "DELETE"}:
+            return _other_method("POST, DELETE")
+        refusal = _refuse_role(call, Action.REVIEW)
+        if refusal is not None:
+            return refusal
+        body = await self._json(call, MAX_SMALL_BODY, required=method == "POST")
+        if isinstance(body, Problem):
+            return refuse(body)
+        act = reviewing.override if method == "POST" else reviewing.withdraw
+        return await act(decision_id, body, call.caller)
 
     async def _compute_again(self, again: Again, call: Call, decision_id: str, what: str) -> Reply:
         method, action = AGAIN[what]
@@ -228,9 +250,11 @@ class DecisionsApp:
         member = "body" if reply.status == 200 else "problem"
         return {"status": reply.status, member: orjson.Fragment(reply.body)}
 
-    async def _json(self, call: Call, limit: int) -> Mapping[str, Any] | Problem:
+    async def _json(self, call: Call, limit: int, *, required: bool = True) -> Mapping[str, Any] | Problem:
         raw = await read_body(call.scope, call.receive, limit)
-        return raw if isinstance(raw, Problem) else parse_body(raw)
+        if isinstance(raw, Problem):
+            return raw
+        return parse_body(raw) if raw or required else {}
 
 
 def _refuse_role(call: Call, action: Action) -> Reply | None:

@@ -30,6 +30,7 @@ EXAMPLES: Mapping[ProblemKind, Problem] = {
         ),
         unauthenticated(),
         Problem(_K.FORBIDDEN, "The role 'trainer' may not do this; it asks for 'decide'."),
+        Problem(_K.SAME_PERSON, "local-reviewer proposed this override; somebody else has to confirm it."),
         not_found("There is no decision '0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b' that you may see."),
         Problem(_K.METHOD, "Use POST."),
         Problem(

@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 from feature_store.columns import read_columns, type_column
 from feature_store.events import Event, EventType
 from feature_store.online import OnlineStore
+from feature_store.order import MICRO
 from feature_store.reservations import ReservationStore
 from feature_store.times import HOUR, now
 from feature_store.views import SERVICES
@@ -28,7 +29,9 @@ from governance.ledger.fingerprint import fingerprinter
 from governance.ledger.log import Recorder
 from governance.ledger.receipt import Signer
 from governance.ledger.store import DecisionReader
+from governance.overrides import Overrides
 from governance.policy_document import default_policies
+from governance.settling import Desk
 from models.artifact import ArtifactContents, ModelArtifact, load_artifact, write_artifact
 from models.calibration import Calibrator
 from models.encoding import RowEncoder
@@ -40,6 +43,7 @@ from serving.api.schemas import ACCEPTANCE_EXAMPLE
 from serving.edges import recall_from, reserved_from, runner, states_from
 from serving.force import Force
 from serving.lookups import Lookups
+from serving.reviewing import Reviewing
 from serving.shedding import Shedder
 
 PARCEL = ("placed_at", "region", "service", "carrier", "pieces", "weight_g")
@@ -181,7 +185,28 @@ class Service:
 
     def made_app(self, edges: Edges, *, echoes: bool = True) -> DecisionsApp:
         run = runner(self.engine, ThreadPoolExecutor(1))
-        return DecisionsApp(Answerer(edges), Lookups(self.reader, run), Access(self.engine), edges.force, echoes=echoes)
+        return DecisionsApp(
+            Answerer(edges),
+            Lookups(self.reader, run),
+            Access(self.engine),
+            edges.force,
+            echoes=echoes,
+            reviewing=reviewing(self.engine, edges),
+        )
+
+
+SECOND_ABOVE = 100_000 * MICRO
+"""Order value above which a second person confirms an override."""
+
+
+def reviewing(engine: Engine, edges: Edges) -> Reviewing:
+    """What settles decisions, as in service."""
+
+    def classes() -> dict[str, Any]:
+        return {name: one.artifact.labels for name, one in edges.force().models.items() if name not in SPECS}
+
+    desk = Desk(engine, edges.signer, edges.tenant, edges.running, edges.clock)
+    return Reviewing(Overrides(desk, SECOND_ABOVE, classes), ThreadPoolExecutor(1))
 
 
 def make_service(engine: Engine, force: Force) -> tuple[Service, Recorder]:
@@ -193,7 +218,7 @@ def make_service(engine: Engine, force: Force) -> tuple[Service, Recorder]:
         signer=Signer("ordinance.test/log", b"s" * 32), fingerprint=fingerprinter(b"f" * 32), running={"build": "test", "environment": "test"},
         reserved=reserved_from(ReservationStore(engine), run),
     )  # fmt: skip
-    app = DecisionsApp(Answerer(edges), Lookups(reader, run), Access(engine), lambda: force)
+    app = DecisionsApp(Answerer(edges), Lookups(reader, run), Access(engine), lambda: force, reviewing=reviewing(engine, edges))
     store.ingest(network_events())
     return Service(app, edges, reader, store, keys, engine), recorder
 

@@ -157,7 +157,7 @@ def test_a_lower_version_of_an_order_is_refused_a_higher_one_supersedes(service:
     assert newer.status == 200
     old = service.reader.search(Filters(order_id="SO-1001", type="acceptance")).lines[-1]
     shown = service.get(f"/v1/decisions/{old.record_id}").json
-    assert shown["since"]["superseded_by"] == {"order_version": 3}
+    assert shown["since"]["superseded_by"]["order_version"] == 3
 
 
 def test_a_dry_run_computes_and_records_nothing(service: Any, body: Any) -> None:
