@@ -35,6 +35,9 @@ KEEP_HOURS: Final = 50
 
 SEASON_DAYS: Final = 92
 
+KEEP_AHEAD: Final = 192
+"""Forecasts that are remembered, one for each moment from which one holds: eight days hour by hour. Told anew, the later one counts."""
+
 
 class Shape(StrEnum):
     """In what form a history remembers."""
@@ -42,7 +45,7 @@ class Shape(StrEnum):
     SERIES = "series"
     """The newest items, each with both clocks."""
     FORECAST = "forecast"
-    """A series of what holds from a moment on; its ref is for how many minutes, 0 for ever."""
+    """A series of what holds from a moment on, one item a moment, the one known last; its ref is for how many minutes, 0 for ever."""
     TALLY = "tally"
     """Counts and totals by hour or day."""
     FACTS = "facts"
@@ -148,9 +151,9 @@ class Fold:
             if value is not None and item is not None:
                 state.add_count(f"{self.into}/{item}" if item else self.into, event.event_time, self.period, value, self.keep)
         else:
-            entry = self.item(event, ref)
-            if entry is not None:
-                state.add_item(self.into, entry, self.keep)
+            entry, item = self.item(event, ref), self.name(event.data)
+            if entry is not None and item is not None:
+                state.add_item(f"{self.into}/{item}" if item else self.into, entry, self.keep, once=True)
 
 
 def _item(entity: Entity, by: str | tuple[str, ...], into: str, field: str | None = None, keep: int = KEEP) -> Fold:
@@ -158,9 +161,9 @@ def _item(entity: Entity, by: str | tuple[str, ...], into: str, field: str | Non
     return Fold(entity, (by,) if isinstance(by, str) else by, into, Shape.SERIES, field, keep)
 
 
-def _forecast(entity: Entity, by: str, into: str, field: str, keep: int = 24) -> Fold:
-    """Enter what will hold from ``valid_from`` on."""
-    return Fold(entity, (by,), into, Shape.FORECAST, field, keep)
+def _forecast(entity: Entity, by: str | None, into: str, field: str, *, per: tuple[str, ...] = (), keep: int = KEEP_AHEAD) -> Fold:
+    """Enter what will hold from ``valid_from`` on; ``per`` makes a series for each value of these fields."""
+    return Fold(entity, () if by is None else (by,), into, Shape.FORECAST, field, keep, per)
 
 
 def _count(
@@ -197,7 +200,7 @@ _PAIRS: Final = (
 
 FOLDS: Final[dict[EventType, tuple[Fold, ...]]] = {
     _T.CUSTOMER_REGISTERED: (
-        _facts(_E.CUSTOMER, "customer_id", "profile"),
+        _facts(_E.CUSTOMER, "customer_id", "registration"),
         _item(_E.ADDRESS, "address_id", "customers", "customer_id"),
         _item(_E.ADDRESS, "address_id", "registered", "customer_id"),
     ),
@@ -259,7 +262,7 @@ FOLDS: Final[dict[EventType, tuple[Fold, ...]]] = {
     _T.SUPPLIER_STATUS: (_facts(_E.SUPPLIER, "supplier_id", "status"),),
     _T.STOCK_LEVEL: (_facts(_E.SKU, "sku", "stock", ("node_id",)),),
     _T.NODE_STATUS: (_facts(_E.NETWORK, None, "node", ("node_id",)),),
-    _T.NODE_OUTAGE: (_facts(_E.NETWORK, None, "outage", ("node_id",)),),
+    _T.NODE_OUTAGE: (_forecast(_E.NETWORK, None, "outage", "severity", per=("node_id",), keep=24),),
     _T.LANE_RATE: (_facts(_E.REGION, "region", "rate", ("node_id", "service")),),
     _T.WEATHER: (_forecast(_E.REGION, "region", "weather", "severity"),),
     _T.PORT_CONGESTION: (_forecast(_E.REGION, "region", "port", "wait_days"),),

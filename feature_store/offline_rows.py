@@ -152,6 +152,8 @@ def enter(state: EntityState, fold: Fold, item: str, entered: Item, facts: Mappi
             state.tell(fold.into, item, entered.when, entered.known, facts)
         case Shape.TALLY:
             state.add_count(f"{fold.into}/{item}" if item else fold.into, entered.when, fold.period, entered.value, fold.keep)
+        case Shape.FORECAST:
+            state.add_item(f"{fold.into}/{item}" if item else fold.into, entered, fold.keep, once=True)
         case _:
             state.add_item(fold.into, entered, fold.keep)
     state.known_at = max(state.known_at, entered.known)

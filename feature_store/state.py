@@ -12,229 +12,28 @@ As bytes a state is a small JSON header and raw little-endian columns; a column 
 from __future__ import annotations
 
 import struct
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
-from zlib import crc32
 
 import orjson
 
+from feature_store.series import REF, SERIES_ITEM, TALLY_ITEM, Item, Series, Tally, code
 from feature_store.times import Millis
+
+__all__ = ["FORMAT", "EntityState", "Facts", "Item", "Series", "StateCorrupt", "Tally", "code"]
 
 T = TypeVar("T")
 
 FORMAT: Final = 2
 """Version of the bytes; a state of another version is rebuilt from the events."""
 _HEAD: Final = struct.Struct("<BI")
-_SERIES_ITEM: Final = 8 + 8 + 8 + 4
-_TALLY_ITEM: Final = 4 + 4 + 8
-_REF: Final = struct.Struct("<I")
+
+MOST_ITEMS: Final = 10_000
+"""Items, such as nodes or lanes, that one kind of facts, tallies or series of an entity remembers: no sender's mistake makes a state grow for ever."""
 
 
 class StateCorrupt(Exception):
     """Bytes that are not a state of this version; rebuild the entity from its events."""
-
-
-def code(text: str) -> int:
-    """A short stable number for an identifier: enough to tell a few hundred apart, never to name one again."""
-    return crc32(text.encode())
-
-
-class Item(NamedTuple):
-    """One item of a series; its order as a tuple is its order in the series."""
-
-    when: Millis
-    known: Millis
-    ref: int
-    value: int
-
-
-@lru_cache(maxsize=2048)
-def _column(n: int, kind: str) -> struct.Struct:
-    """How ``n`` numbers lie one after the other; made once, as making it costs more than reading a few numbers."""
-    return struct.Struct(f"<{n}{kind}")
-
-
-class Series:
-    """The last ``keep`` items of one kind, in the order of :class:`Item`. Columns are decoded when somebody looks at them.
-
-    Attributes:
-        when: when each happened.
-        known: when each became known.
-        value: a whole number, see :mod:`feature_store.folding`: millionths, a flag, or the :func:`code` of an identifier.
-        ref: :func:`code` of the order it belongs to, 0 for none.
-    """
-
-    __slots__ = ("_at", "_body", "_known", "_ref", "_stride", "_value", "when")
-
-    def __init__(self, body: bytes = b"", at: int = 0, n: int = 0, stride: int = 0) -> None:
-        self._body, self._at, self._stride = body, at, stride or n
-        self.when: Sequence[int]
-        self._known: Sequence[int] | None
-        self._value: Sequence[int] | None
-        self._ref: Sequence[int] | None
-        if n:
-            self.when = _column(n, "q").unpack_from(body, at)
-            self._known = self._value = self._ref = None
-        else:
-            self.when, self._known, self._value, self._ref = [], [], [], []
-
-    def __len__(self) -> int:
-        return len(self.when)
-
-    @property
-    def known(self) -> Sequence[int]:
-        """When each became known."""
-        if self._known is None:
-            self._known = _column(len(self.when), "q").unpack_from(self._body, self._at + 8 * self._stride)
-        return self._known
-
-    @property
-    def value(self) -> Sequence[int]:
-        """The value of each."""
-        if self._value is None:
-            self._value = _column(len(self.when), "q").unpack_from(self._body, self._at + 16 * self._stride)
-        return self._value
-
-    @property
-    def ref(self) -> Sequence[int]:
-        """The order that each belongs to."""
-        if self._ref is None:
-            self._ref = _column(len(self.when), "I").unpack_from(self._body, self._at + 24 * self._stride)
-        return self._ref
-
-    def add(self, item: Item, keep: int) -> None:
-        """Insert one item at its place; the oldest goes when there are more than ``keep``."""
-        columns = self._lists()
-        at = self._place(item, columns)
-        if not at and len(columns[0]) >= keep:
-            return  # older than all that is kept
-        for column, number in zip(columns, (item.when, item.known, item.value, item.ref), strict=True):
-            column.insert(at, number)
-            if len(column) > keep:
-                del column[0]
-
-    def _lists(self) -> tuple[list[int], list[int], list[int], list[int]]:
-        """Its columns as lists of its own, to be changed."""
-        if self._body or not isinstance(self.when, list):
-            self.when, self._known, self._value, self._ref = list(self.when), list(self.known), list(self.value), list(self.ref)
-            self._body = b""
-        columns: Any = (self.when, self._known, self._value, self._ref)
-        return columns  # type: ignore[no-any-return]
-
-    def _place(self, item: Item, columns: tuple[list[int], list[int], list[int], list[int]]) -> int:
-        when, known, value, ref = columns
-        if not when or item.when > when[-1]:
-            return len(when)
-        low, high = bisect_left(when, item.when), bisect_right(when, item.when)
-        while low < high and (item.when, known[low], ref[low], value[low]) < item:
-            low += 1
-        return low
-
-    def known_by(self, as_of: Millis | None, own: int | None) -> Series:
-        """The items that were known at ``as_of`` and do not belong to the order ``own``; either may be left out. Not to be changed."""
-        late = as_of is not None and any(known > as_of for known in self.known)
-        if not late:
-            at = -1 if own is None else self._first_of(own)
-            if at < 0:
-                return self
-            if self._body and at == len(self.when) - 1:  # most often it is the newest
-                return Series(self._body, self._at, at, self._stride)
-        known, ref = self.known, self.ref
-        kept_at = [i for i in range(len(known)) if ref[i] != own and (as_of is None or known[i] <= as_of)]
-        kept, value = Series(), self.value
-        kept.when, kept._known = [self.when[i] for i in kept_at], [known[i] for i in kept_at]
-        kept._value, kept._ref = [value[i] for i in kept_at], [ref[i] for i in kept_at]
-        return kept
-
-    def _first_of(self, own: int) -> int:
-        """Position of the first item of that order, -1 for none; most often its bytes are not even there, which costs no decoding to see."""
-        if self._body:
-            start = self._at + 24 * self._stride
-            found = self._body.find(_REF.pack(own), start, start + 4 * len(self.when))
-            if found < 0:
-                return -1
-            if (found - start) % 4 == 0:
-                return (found - start) // 4
-        return self.ref.index(own) if own in self.ref else -1
-
-    def pack(self) -> bytes:
-        """Its columns, one after the other, little-endian."""
-        n = len(self.when)
-        return struct.pack(f"<{n}q{n}q{n}q{n}I", *self.when, *self.known, *self.value, *self.ref)
-
-    @classmethod
-    def unpack(cls, body: bytes, offset: int, n: int) -> Series:
-        """Read what :meth:`pack` wrote for ``n`` items."""
-        return cls(body, offset, n)
-
-
-class Tally:
-    """Counts and totals per period (an hour or a day since the epoch, UTC), the newest ``keep`` periods that saw anything.
-
-    Totals are whole numbers, so that the order in which events arrive cannot change a bit of them.
-
-    Attributes:
-        newest: when the newest event in it happened.
-    """
-
-    __slots__ = ("_asked", "count", "newest", "period", "total")
-
-    def __init__(self, newest: Millis = 0) -> None:
-        self.newest = newest
-        self._asked: tuple[int, int, tuple[int, int]] | None = None
-        self.period: list[int] = []
-        self.count: list[int] = []
-        self.total: list[int] = []
-
-    def __len__(self) -> int:
-        return len(self.period)
-
-    def add(self, when: Millis, period_length: Millis, total: int, keep: int) -> None:
-        """Count one event in the period of ``when``, with ``total`` added to the period's total."""
-        self._asked = None
-        period = when // period_length
-        self.newest = max(self.newest, when)
-        if self.period and self.period[-1] == period:
-            self.count[-1] += 1
-            self.total[-1] += total
-            return
-        at = bisect_left(self.period, period)
-        if at < len(self.period) and self.period[at] == period:
-            self.count[at] += 1
-            self.total[at] += total
-            return
-        self.period.insert(at, period)
-        self.count.insert(at, 1)
-        self.total.insert(at, total)
-        if len(self.period) > keep:
-            del self.period[0], self.count[0], self.total[0]
-
-    def between(self, first: int, last: int) -> tuple[int, int]:
-        """Count and total over the periods ``first`` to ``last``, both included."""
-        asked = self._asked  # all decisions of a day ask for the same window
-        if asked is not None and asked[0] == first and asked[1] == last:
-            return asked[2]
-        low, high = bisect_left(self.period, first), bisect_right(self.period, last)
-        found = sum(self.count[low:high]), sum(self.total[low:high])
-        self._asked = first, last, found
-        return found
-
-    def pack(self) -> bytes:
-        """Its columns, one after the other, little-endian."""
-        n = len(self.period)
-        return struct.pack(f"<{n}i{n}I{n}q", *self.period, *self.count, *self.total)
-
-    @classmethod
-    def unpack(cls, body: bytes, offset: int, n: int, newest: Millis) -> Tally:
-        """Read what :meth:`pack` wrote for ``n`` periods."""
-        columns = struct.unpack_from(f"<{n}i{n}I{n}q", body, offset)
-        tally = cls(newest)
-        tally.period = list(columns[:n])
-        tally.count = list(columns[n : 2 * n])
-        tally.total = list(columns[2 * n :])
-        return tally
 
 
 class Facts(NamedTuple):
@@ -253,7 +52,7 @@ _Section = tuple[int, int, Millis | None]
 
 
 def _size(items: int, newest: Millis | None) -> int:
-    return items * (_SERIES_ITEM if newest is None else _TALLY_ITEM)
+    return items * (SERIES_ITEM if newest is None else TALLY_ITEM)
 
 
 _EMPTY: Final[dict[str, list[Telling]]] = {}
@@ -287,7 +86,7 @@ class EntityState:
 
     def mentions(self, ref: int) -> bool:
         """Whether an item may belong to that order; told from the bytes at once, without looking at any column. ``False`` is certain."""
-        return self._changed or self._body.find(_REF.pack(ref)) >= 0
+        return self._changed or self._body.find(REF.pack(ref)) >= 0
 
     def series(self, name: str) -> Series | None:
         """The series of that name, ``None`` when nothing ever entered it."""
@@ -339,20 +138,26 @@ class EntityState:
         """The facts of one item, as far as known at ``as_of``; ``None`` when there are none."""
         return _merge(self._facts.get(group, _EMPTY).get(item, []), as_of)
 
-    def add_item(self, name: str, item: Item, keep: int) -> None:
-        """Enter an item into a series."""
+    def add_item(self, name: str, item: Item, keep: int, *, once: bool = False) -> None:
+        """Enter an item into a series; ``once``: it takes the place of the one of its time."""
         self._changed = True
         series = self.series(name)
-        if series is None:
-            series = self._series[name] = Series()
-        series.add(item, keep)
+        if series is not None:
+            series.add(item, keep, once=once)
+            return
+        series = self._series[name] = Series()
+        series.add(item, keep, once=once)
+        self._make_room(name)
 
     def add_count(self, name: str, when: Millis, period_length: Millis, total: int, keep: int) -> None:
         """Enter an event into a tally of that period length."""
         tally = self.tally(name)
-        if tally is None:
-            tally = self._tallies[name] = Tally()
+        if tally is not None:
+            tally.add(when, period_length, total, keep)
+            return
+        tally = self._tallies[name] = Tally()
         tally.add(when, period_length, total, keep)
+        self._make_room(name)
 
     def tell(self, group: str, item: str, when: Millis, known: Millis, values: Mapping[str, Any]) -> None:
         """Enter facts; each field keeps the value that happened last, whatever arrives when."""
@@ -374,6 +179,28 @@ class EntityState:
             kept.append([when, known, fresh])
         kept.sort(key=lambda telling: (telling[0], telling[1]))
         items[item] = kept
+        if len(items) > MOST_ITEMS:
+            del items[_silent_longest((tellings[-1][0] if tellings else 0, name) for name, tellings in items.items())]
+
+    def _make_room(self, name: str) -> None:
+        """After a new series or tally about an item (``delivered/N1``): when there are too many of its kind the one longest silent goes."""
+        kind, named, _ = name.partition("/")
+        if not named or len(self._series) + len(self._tallies) + len(self._packed) <= MOST_ITEMS:
+            return
+        there = [one for names in (self._series, self._tallies, self._packed) for one in names if one.startswith(f"{kind}/")]
+        if len(there) > MOST_ITEMS:
+            gone = _silent_longest((self._newest(one), one) for one in there)
+            self._series.pop(gone, None)
+            self._tallies.pop(gone, None)
+            self._packed.pop(gone, None)
+
+    def _newest(self, name: str) -> Millis:
+        section = self._packed.get(name)
+        if section is not None and section[2] is not None:
+            return section[2]
+        tally = self._tallies.get(name)
+        series = None if tally is not None else self.series(name)
+        return tally.newest if tally is not None else series.when[-1] if series else 0
 
     def to_bytes(self) -> bytes:
         """The state as bytes; equal histories give equal bytes."""
@@ -407,13 +234,17 @@ class EntityState:
             packed = state._packed
             for name, items, newest in sections:
                 packed[name] = (start, items, newest)
-                start += items * (_SERIES_ITEM if newest is None else _TALLY_ITEM)
+                start += items * (SERIES_ITEM if newest is None else TALLY_ITEM)
         except (struct.error, ValueError, TypeError) as error:
             raise StateCorrupt(f"the bytes of a state cannot be read: {error}") from error
         if start != len(raw):
             raise StateCorrupt(f"a state of {start} bytes has {len(raw)}")
         state._body, state._changed = raw, False
         return state
+
+
+def _silent_longest(found: Iterable[tuple[Millis, str]]) -> str:
+    return min(found)[1]
 
 
 def _merge(tellings: list[Telling], as_of: Millis) -> Facts | None:

@@ -13,11 +13,13 @@ from feature_store.snapshot import FeatureSnapshot
 from feature_store.state import EntityState
 from feature_store.times import Millis
 from feature_store.views import acceptance, fraud, lanes
-from feature_store.views.definition import Feature, FeatureService, Row, Scope, settle
-from feature_store.views.plan import plan_of
+from feature_store.views.definition import Feature, FeatureService
+from feature_store.views.plan import lane_plan_of, plan_of
 from feature_store.views.situation import Situation, keys_of
 
-__all__ = ["SERVICES", "Feature", "FeatureService", "build_snapshot", "entity_keys", "lane_snapshots", "snapshot_of"]
+__all__ = [
+    "SERVICES", "Feature", "FeatureService", "Situation", "build_snapshot", "entity_keys", "lane_snapshots", "lanes_in", "snapshot_in", "snapshot_of",
+]  # fmt: skip
 
 SERVICES: Mapping[str, FeatureService] = {service.type: service for service in (acceptance.SERVICE, fraud.SERVICE, lanes.SERVICE)}
 """The features of each built-in decision type, in the order in which its model gets them."""
@@ -53,10 +55,15 @@ def snapshot_of(
     service: FeatureService, order: Order, states: Mapping[EntityKey, EntityState], as_of: Millis, network: Network | None = None
 ) -> FeatureSnapshot:
     """Compute the features of any service, built in or not, as :func:`build_snapshot` does; pure."""
-    values, event_times, origins = zip(*plan_of(service).run(Situation(order, states, as_of, network)), strict=True)
+    return snapshot_in(service, Situation(order, states, as_of, network))
+
+
+def snapshot_in(service: FeatureService, situation: Situation) -> FeatureSnapshot:
+    """Compute the features of a service in a situation; what others worked out there is not worked out again."""
+    values, event_times, origins = zip(*plan_of(service).run(situation), strict=True)
     array = np.array(values, dtype=np.float64)
     array.flags.writeable = False
-    return FeatureSnapshot(service.names, array, event_times, origins, service.view_version, as_of)
+    return FeatureSnapshot(service.names, array, event_times, origins, service.view_version, situation.as_of)
 
 
 def lane_snapshots(
@@ -74,33 +81,18 @@ def lane_snapshots(
     Returns:
         (node id, service, snapshot) by node id and service. The values of all snapshots are rows of one array.
     """
-    service = SERVICES["split-order"]
-    situation = Situation(order, states, as_of, network)
-    shared: list[Row | None] = [_compute(one, situation) if one.scope is Scope.ORDER else None for one in service.features]
-    for_node: dict[str, list[Row | None]] = {}
-    candidates = network.lanes(order.ship_to.region) if only is None else tuple(only)
-    rows: list[list[Row]] = []
-    for lane in candidates:
-        seen = situation.on(lane)
-        if lane.node_id not in for_node:
-            for_node[lane.node_id] = [
-                _compute(one, seen) if one.scope is Scope.NODE else row for one, row in zip(service.features, shared, strict=True)
-            ]
-        known = for_node[lane.node_id]
-        rows.append([row or _compute(one, seen) for one, row in zip(service.features, known, strict=True)])
+    return lanes_in(Situation(order, states, as_of, network), only)
+
+
+def lanes_in(situation: Situation, only: Iterable[Rate] | None = None) -> list[tuple[str, str, FeatureSnapshot]]:
+    """Compute the features of lanes in a situation, as :func:`lane_snapshots` does."""
+    service, as_of = SERVICES["split-order"], situation.as_of
+    lanes = situation.network.lanes(situation.order.ship_to.region) if only is None else tuple(only)
+    rows = lane_plan_of(service).run(situation, lanes)
     values = np.array([[one[0] for one in row] for row in rows], dtype=np.float64).reshape(len(rows), len(service.names))
     values.flags.writeable = False
-    return [
-        (
-            lane.node_id,
-            lane.service,
-            FeatureSnapshot(
-                service.names, values[i], tuple([one[1] for one in row]), tuple([one[2] for one in row]), service.view_version, as_of
-            ),
-        )
-        for i, (lane, row) in enumerate(zip(candidates, rows, strict=True))
-    ]
-
-
-def _compute(feature: Feature, situation: Situation) -> Row:
-    return settle(feature, feature.calculation.run(situation), situation.as_of)
+    found = []
+    for lane, mine, row in zip(lanes, values, rows, strict=True):
+        _, event_times, origins = zip(*row, strict=True)
+        found.append((lane.node_id, lane.service, FeatureSnapshot(service.names, mine, event_times, origins, service.view_version, as_of)))
+    return found

@@ -25,6 +25,7 @@ from feature_store.views.basket import (
     EXPRESS,
     EXPRESS_SERVICE,
     FRESH,
+    HABIT,
     LINES,
     PIECES,
     PRESALE,
@@ -36,7 +37,7 @@ from feature_store.views.basket import (
 from feature_store.views.days import FESTIVAL, HOLIDAYS, HOLIDAYS_NOW
 from feature_store.views.definition import Calculation, Dtype, Feature, FeatureService, Group, Known, Scope, Unit
 from feature_store.views.lanes import CONTRACT, LANE_LATE, RESERVE, SERVICE_DELAY, SERVICE_DELAY_9D, SERVICE_LATE, SLACK
-from feature_store.views.nodes import spare, stock_by_place
+from feature_store.views.nodes import STOCK_TOLD, spare, stock_by_place
 from feature_store.views.situation import Situation
 
 RETURN_PRIOR = 0.05
@@ -204,19 +205,19 @@ _NETWORK_FEATURES = (
 _STOCK_FEATURES = (
     Feature(
         "stock_margin", _I, _U.PIECES, "stock left after this order for its scarcest item", "本单最紧缺商品的剩余可用库存", "STOCK_SCARCE", _G.STOCK,
-        Calculation(_margin, "min over lines of usable - qty at the likely node", _E.SKU, ("stock",)),
+        Calculation(_margin, "min over lines of usable - qty at the likely node", _E.SKU, ("stock",)), ttl=STOCK_TOLD,
     ),
     Feature(
         "stock_cover", _N, _U.TIMES, "stock of the scarcest item against its safety stock", "最紧缺商品库存与安全库存之比", "STOCK_SCARCE", _G.STOCK,
-        Calculation(_cover, "min over lines of available / safety at the likely node", _E.SKU, ("stock",)),
+        Calculation(_cover, "min over lines of available / safety at the likely node", _E.SKU, ("stock",)), ttl=STOCK_TOLD,
     ),
     Feature(
         "nodes_in_stock", _I, _U.NONE, "number of open nodes with enough of the scarcest item", "最紧缺商品库存充足的仓店数", "STOCK_SCARCE", _G.STOCK,
-        Calculation(_able_nodes, "min over lines of open nodes with usable >= qty", _E.SKU, ("stock",)),
+        Calculation(_able_nodes, "min over lines of open nodes with usable >= qty", _E.SKU, ("stock",)), ttl=STOCK_TOLD,
     ),
     Feature(
         "likely_shipments", _I, _U.NONE, "number of shipments the order will likely need", "预计发货包裹数", "NEEDS_SEVERAL_SHIPMENTS", _G.STOCK,
-        Calculation(_shipments, "distinct likely nodes", _E.SKU, ("stock",)),
+        Calculation(_shipments, "distinct likely nodes", _E.SKU, ("stock",)), ttl=STOCK_TOLD,
     ),
 )  # fmt: skip
 
@@ -227,11 +228,11 @@ _CUSTOMER_FEATURES = (
     ),
     Feature(
         "customer_return_share_3", _S, _U.NONE, "return rate of the customer's last 3 orders", "客户最近3单退货率", "CUSTOMER_OFTEN_RETURNS", _G.RETURNS,
-        share_having(_E.CUSTOMER, "delivered", "returned", last=3), personal=True,
+        share_having(_E.CUSTOMER, "delivered", "returned", last=3), personal=True, ttl=HABIT,
     ),
     Feature(
         "customer_return_share", _S, _U.NONE, "return rate of the customer's last 20 orders (smoothed)", "客户最近20单退货率（平滑后）", "CUSTOMER_OFTEN_RETURNS", _G.RETURNS,
-        share_having(_E.CUSTOMER, "delivered", "returned", last=20, prior=RETURN_PRIOR, weight=2), default=RETURN_PRIOR, personal=True,
+        share_having(_E.CUSTOMER, "delivered", "returned", last=20, prior=RETURN_PRIOR, weight=2), default=RETURN_PRIOR, personal=True, ttl=HABIT,
     ),
     Feature(
         "customer_returns", _I, _U.ORDERS, "return history of the customer (counted up to 64)", "客户历史退货单数（最多计64单）", "CUSTOMER_OFTEN_RETURNS", _G.RETURNS,
@@ -247,7 +248,7 @@ _CUSTOMER_FEATURES = (
     ),
     Feature(
         "customer_late_share_5", _S, _U.NONE, "share of the customer's last 5 deliveries that came late", "客户最近5次收货延误率", "CUSTOMER_FAILED_BEFORE", _G.CUSTOMER,
-        mean(_E.CUSTOMER, "delivered", last=5), personal=True,
+        mean(_E.CUSTOMER, "delivered", last=5), personal=True, ttl=HABIT,
     ),
     Feature(
         "customer_cancelled", _I, _U.ORDERS, "history of orders that we had to cancel for the customer", "客户历史被我方取消的订单数", "CUSTOMER_FAILED_BEFORE", _G.CUSTOMER,

@@ -342,11 +342,13 @@ def _told(part: Fact) -> OneHistory:
 
 def in_force(series: Series, situation: Situation, moment: Millis) -> int | None:
     """Position of the forecast or rule that holds at ``moment`` by what is known: the one that began last. Its value is in millionths."""
-    as_of = situation.as_of
-    for i in range(bisect_right(series.when, moment) - 1, -1, -1):
+    as_of, reach = situation.as_of, series.reach
+    i = bisect_right(series.when, moment) - 1
+    while i >= 0 and reach[i] > moment:
         ends = series.ref[i]
         if series.known[i] <= as_of and (ends == 0 or series.when[i] + ends * MINUTE > moment):
             return i
+        i -= 1
     return None
 
 

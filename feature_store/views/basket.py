@@ -16,6 +16,9 @@ EXPRESS_SERVICE = "express"
 USUAL_ORDERS = 10
 """So many of a customer's orders say what is usual for them."""
 
+HABIT = 730 * DAY
+"""After two years without news a customer's habits are not known any more."""
+
 
 def tagged(tag: str) -> Calculation:
     """1 when the order carries the tag, else 0."""
@@ -90,7 +93,7 @@ DISCOUNT = Feature(
 )  # fmt: skip
 TIMES_USUAL = Feature(
     "amount_times_usual", _N, _U.TIMES, "order value against the customer's usual order", "订单金额与该客户平时订单之比", "UNUSUAL_BASKET", _G.BASKET,
-    combined("amount / mean amount", (Aggregate(_E.CUSTOMER, "orders", How.MEAN, last=USUAL_ORDERS),), _times_usual), personal=True,
+    combined("amount / mean amount", (Aggregate(_E.CUSTOMER, "orders", How.MEAN, last=USUAL_ORDERS),), _times_usual), personal=True, ttl=HABIT,
 )  # fmt: skip
 DEMAND = Feature(
     "sku_demand_share_2d", _S, _U.NONE, "share of the last 2 weeks' orders of the busiest item that came since yesterday", "最热商品近两周订单中昨日以来的占比", "DEMAND_SURGE", _G.BASKET,

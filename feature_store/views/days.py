@@ -20,11 +20,6 @@ def _festival(situation: Situation) -> float:
     return float(min(FESTIVAL_IN_SIGHT, days_to_spring_festival(local_day(situation.as_of))))
 
 
-def _holidays_till_promise(situation: Situation) -> float | None:
-    promised = situation.order.promised_by
-    return None if promised is None else float(holidays_between(local_day(situation.as_of), local_day(max(promised, situation.as_of))))
-
-
 _I, _N, _F = Dtype.INTEGER, Dtype.NUMBER, Dtype.FLAG
 _G, _U = Group, Unit
 
@@ -35,10 +30,6 @@ HOLIDAYS = Feature(
 HOLIDAYS_NOW = Feature(
     "holidays_now", _I, _U.DAYS, "public holiday time today and tomorrow", "今明两天的法定假日", "PUBLIC_HOLIDAY", _G.CALENDAR,
     request("public holidays of China today and tomorrow", lambda situation: _ahead(situation, 2)),
-)  # fmt: skip
-HOLIDAYS_TILL_PROMISE = Feature(
-    "holidays_till_promise", _I, _U.DAYS, "public holiday time before the promised delivery", "承诺送达前的法定假日", "PUBLIC_HOLIDAY", _G.CALENDAR,
-    request("public holidays of China until promised_by", _holidays_till_promise),
 )  # fmt: skip
 FESTIVAL = Feature(
     "festival_days", _I, _U.DAYS, "time until the Spring Festival (counted up to 30 days)", "距春节的时间（最多计30天）", "SPRING_FESTIVAL", _G.CALENDAR,

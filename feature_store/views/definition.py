@@ -105,6 +105,7 @@ class Scope(StrEnum):
 
     ORDER = "order"
     NODE = "node"
+    SERVICE = "service"
     LANE = "lane"
 
 
@@ -154,7 +155,7 @@ class Feature:
         default: its value for "never seen".
         actionable: whether somebody could change it for this order (for recourse).
         personal: whether it speaks of a person (for erasure and disclosure).
-        ttl: how old the newest fact in the value may be; older ones count as unknown. ``None``: any age.
+        ttl: how old the newest fact in a value from the store may be; an older one counts as never seen. ``None``: any age.
         revision: raised when ``calculation`` changes in a way that its formula does not tell.
     """
 
@@ -218,14 +219,17 @@ Row = tuple[float, Millis | None, Origin]
 def settle(feature: Feature, known: Known | None, as_of: Millis) -> Row:
     """What a feature is, given what its calculation found: its default where that is nothing, not a number, or older than the feature's ttl.
 
-    The last step of every evaluator, online and offline.
+    The last step of every evaluator, online and offline. What the request tells is of now, however long ago its order was placed.
     """
     if known is None:
         return feature.default, None, Origin.DEFAULT
-    value, event_time, origin = known
-    if math.isnan(value) or (feature.ttl is not None and event_time is not None and as_of - event_time > feature.ttl):
+    value, event_time, told = known
+    origin = told or Origin.STORE
+    if math.isnan(value):
         return feature.default, None, Origin.DEFAULT
-    return value, event_time, origin or Origin.STORE
+    if feature.ttl is not None and event_time is not None and origin is Origin.STORE and as_of - event_time > feature.ttl:
+        return feature.default, None, Origin.DEFAULT
+    return value, event_time, origin
 
 
 def duration(length: Millis) -> str:

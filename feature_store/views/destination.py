@@ -17,6 +17,9 @@ LATE_PRIOR = 0.12
 """Share of late deliveries that is assumed where little has been delivered."""
 CANCEL_PRIOR = 0.02
 
+_FORECAST_HOLDS = 14 * DAY
+"""After so long weather that was told without an end is not known any more."""
+
 
 def _of_region(situation: Situation, series: str) -> Series | None:
     """A history of the order's destination; ``None`` where nothing was told."""
@@ -51,17 +54,6 @@ def _customs_age(situation: Situation) -> Known | None:
     return None if series is None or at is None else Known((situation.as_of - series.when[at]) / DAY, series.when[at])
 
 
-def _customs_change(situation: Situation) -> Known | None:
-    """Days until the next announced rule; unknown when none is announced."""
-    if CROSS_BORDER_TAG not in situation.order.tags:
-        return None
-    series = _of_region(situation, "customs")
-    if series is None:
-        return None
-    ahead = [when for when, known in zip(series.when, series.known, strict=True) if known <= situation.as_of < when]
-    return Known((ahead[0] - situation.as_of) / DAY, situation.as_of) if ahead else None
-
-
 def distances(situation: Situation) -> dict[str, float]:
     """Kilometres from each node that tells its place to the order's address; empty where that tells none."""
     to = situation.order.ship_to
@@ -85,11 +77,11 @@ _E, _G, _U = Entity, Group, Unit
 
 WEATHER = Feature(
     "weather_now", _N, _U.NONE, "weather warning level at the destination today (0 is calm)", "目的地今天的天气预警等级（0为平静）", "BAD_WEATHER", _G.WEATHER,
-    forecast(_E.REGION, "weather"),
+    forecast(_E.REGION, "weather"), ttl=_FORECAST_HOLDS,
 )  # fmt: skip
 WEATHER_TOMORROW = Feature(
     "weather_severity", _N, _U.NONE, "weather warning level at the destination, today and tomorrow (0 is calm)", "目的地今明两天的天气预警等级（0为平静）", "BAD_WEATHER", _G.WEATHER,
-    forecast(_E.REGION, "weather", (0, DAY)),
+    forecast(_E.REGION, "weather", (0, DAY)), ttl=_FORECAST_HOLDS,
 )  # fmt: skip
 CUSTOMS_EXPOSURE = Feature(
     "customs_strictness", _N, _U.NONE, "strictness of customs checks for this order (0 none, 1 strict)", "本单面临的海关查验严格度（0无，1严）", "CUSTOMS_STRICT", _G.CUSTOMS,
@@ -99,17 +91,13 @@ CUSTOMS_NEW = Feature(
     "customs_rule_days", _N, _U.DAYS, "time since the customs rule came into force", "海关规则已生效时间", "CUSTOMS_RULE_NEW", _G.CUSTOMS,
     Calculation(_customs_age, "days since the rule in force began, when cross_border", _E.REGION, ("customs",)),
 )  # fmt: skip
-CUSTOMS_CHANGE = Feature(
-    "customs_change_days", _N, _U.DAYS, "time until the announced change of customs rules", "距已公布的海关规则变更的时间", "CUSTOMS_RULE_CHANGES", _G.CUSTOMS,
-    Calculation(_customs_change, "days to the next announced rule, when cross_border", _E.REGION, ("customs",)),
-)  # fmt: skip
 CLEARANCE = Feature(
     "customs_clearance_h", _N, _U.HOURS, "usual customs clearance time for this order", "本单通常清关时间", "CUSTOMS_STRICT", _G.CUSTOMS,
     Calculation(clearance_h, "clearance_h in force when cross_border, else 0", _E.REGION, ("clearance",)),
 )  # fmt: skip
 PORT = Feature(
     "port_wait_days", _N, _U.DAYS, "waiting time of ships at the port for this order's imports", "本单进口货物所经港口的船舶等待时间", "PORT_CONGESTED", _G.CUSTOMS,
-    Calculation(port_days, "wait_days in force when cross_border, else 0", _E.REGION, ("port",)),
+    Calculation(port_days, "wait_days in force when cross_border, else 0", _E.REGION, ("port",)), ttl=30 * DAY,
 )  # fmt: skip
 REMOTE = Feature(
     "nearest_node_km", _N, _U.KM, "distance from the address to the nearest warehouse or store", "收货地址到最近仓店的距离", "REMOTE_ADDRESS", _G.DESTINATION,
@@ -118,8 +106,4 @@ REMOTE = Feature(
 REGION_LATE = Feature(
     "region_late_share_7d", _S, _U.NONE, "share of late deliveries to the region in the last 7 days", "近7天该地区延误率", "REGION_OFTEN_LATE", _G.DESTINATION,
     rate(_E.REGION, "delivered", None, within=7 * DAY, prior=LATE_PRIOR, weight=20), default=LATE_PRIOR,
-)  # fmt: skip
-REGION_CANCELLED = Feature(
-    "region_cancel_share_14d", _S, _U.NONE, "share of orders to the region that had to be cancelled, last 14 days", "近14天该地区订单取消率", "REGION_OFTEN_CANCELLED", _G.DESTINATION,
-    rate(_E.REGION, "cancelled", "orders", within=14 * DAY, prior=CANCEL_PRIOR, weight=50), default=CANCEL_PRIOR,
 )  # fmt: skip

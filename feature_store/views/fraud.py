@@ -23,8 +23,8 @@ def _account_age(situation: Situation) -> Known | None:
     if told is not None:
         return Known(max(0.0, (situation.as_of - told) / DAY), told, Origin.REQUEST)
     history = situation.history(Entity.CUSTOMER)
-    profile = history.facts("profile", "", situation.as_of) if history else None
-    return None if profile is None else Known((situation.as_of - profile.event_time) / DAY, profile.event_time)
+    opened = history.facts("registration", "", situation.as_of) if history else None
+    return None if opened is None else Known((situation.as_of - opened.event_time) / DAY, opened.event_time)
 
 
 def _billed_elsewhere(situation: Situation) -> float | None:
@@ -58,9 +58,9 @@ def _billing_difference(situation: Situation) -> float | None:
 def _moved(situation: Situation) -> Known | None:
     """How the delivery street differs from the one that the account was registered with."""
     history = situation.history(Entity.CUSTOMER)
-    profile = history.facts("profile", "", situation.as_of) if history else None
-    value = difference(profile.values.get("street"), situation.order.ship_to.street) if profile else None
-    return None if profile is None or value is None else Known(value, profile.event_time)
+    opened = history.facts("registration", "", situation.as_of) if history else None
+    value = difference(opened.values.get("street"), situation.order.ship_to.street) if opened else None
+    return None if opened is None or value is None else Known(value, opened.event_time)
 
 
 _I, _F, _N, _S = Dtype.INTEGER, Dtype.FLAG, Dtype.NUMBER, Dtype.SHARE
@@ -90,7 +90,7 @@ _BASKET = (
 _IDENTITY = (
     Feature(
         "account_age_days", _N, _U.DAYS, "age of the account", "账户注册时长", "YOUNG_ACCOUNT", _G.CUSTOMER,
-        Calculation(_account_age, "days since registered_at, else since the registration", _E.CUSTOMER, ("profile",)), personal=True,
+        Calculation(_account_age, "days since registered_at, else since the registration", _E.CUSTOMER, ("registration",)), personal=True,
     ),
     Feature(
         "customer_orders", _I, _U.ORDERS, "order history of the customer (counted up to 64)", "客户历史订单数（最多计64单）", "YOUNG_ACCOUNT", _G.CUSTOMER,
@@ -122,7 +122,7 @@ _IDENTITY = (
     ),
     Feature(
         "registered_street_difference", _S, _U.NONE, "share of letters in which delivery and registered street differ", "收货街道与注册街道的字符差异率", "NEW_ADDRESS", _G.IDENTITY,
-        Calculation(_moved, "edit distance of ship_to.street and the profile's street / letters", _E.CUSTOMER, ("profile",)), personal=True,
+        Calculation(_moved, "edit distance of ship_to.street and the registered street / letters", _E.CUSTOMER, ("registration",)), personal=True,
     ),
 )  # fmt: skip
 

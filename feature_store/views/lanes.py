@@ -1,12 +1,11 @@
 """Will a shipment over this lane be late? Features of the decision type ``split-order``, one vector for each candidate lane.
 
-Those that do not depend on the lane are computed once for the order, those of a node once for the node.
+Those that do not depend on the lane are computed once for the order, those of a node once for the node, those of a service once for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from feature_store.entities import Entity
 from feature_store.network import Node, Rate
@@ -95,22 +94,12 @@ def of_lane(formula: str, read: Callable[[Node, Rate, Situation], float | None])
     return Calculation(run, f"lane({formula})", Entity.REGION, ("rate",))
 
 
-def per_service(calculation: Calculation) -> Calculation:
-    """The same for all lanes with one service: computed once for each."""
-
-    def run(situation: Situation) -> Known | None:
-        service = situation.rate.service if situation.rate else None
-        return situation.shared(f"{service}|{calculation.formula}", calculation.run)
-
-    return replace(calculation, run=run)
-
-
 def _contract_days(_: Node, lane: Rate, situation: Situation) -> float | None:
     return None if lane.as_of is None else (situation.as_of - lane.as_of) / DAY
 
 
 _S, _F, _N = Dtype.SHARE, Dtype.FLAG, Dtype.NUMBER
-_E, _G, _U, _LANE = Entity, Group, Unit, Scope.LANE
+_E, _G, _U, _LANE, _SERVICE = Entity, Group, Unit, Scope.LANE, Scope.SERVICE
 
 TRANSIT = Feature(
     "transit_days", _N, _U.DAYS, "transit time quoted by the carrier", "承运商报价的运输时间", "LONG_TRANSIT", _G.LANE,
@@ -126,15 +115,15 @@ RESERVE = Feature(
 )  # fmt: skip
 SERVICE_LATE = Feature(
     "service_late_share_5d", _S, _U.NONE, "share of late deliveries to the region with this service in the last 5 days", "近5天该地区该服务延误率", "CARRIER_OFTEN_LATE", _G.LANE,
-    per_service(rate(_E.REGION, "service_delivered", None, within=5 * DAY, prior=LATE_PRIOR, weight=10, item=Own.SERVICE)), default=LATE_PRIOR, scope=_LANE,
+    rate(_E.REGION, "service_delivered", None, within=5 * DAY, prior=LATE_PRIOR, weight=10, item=Own.SERVICE), default=LATE_PRIOR, scope=_SERVICE,
 )  # fmt: skip
 SERVICE_DELAY = Feature(
     "service_delay_h_3d", _N, _U.HOURS, "average delay to the region with this service in the last 3 days (below 0 is early)", "近3天该地区该服务的平均延误（负数为提前）", "CARRIER_OFTEN_LATE", _G.LANE,
-    per_service(tally_mean(_E.REGION, "service_delay_h", within=3 * DAY, item=Own.SERVICE)), scope=_LANE,
+    tally_mean(_E.REGION, "service_delay_h", within=3 * DAY, item=Own.SERVICE), scope=_SERVICE,
 )  # fmt: skip
 SERVICE_DELAY_9D = Feature(
     "service_delay_h_9d", _N, _U.HOURS, "average delay to the region with this service in the last 9 days (below 0 is early)", "近9天该地区该服务的平均延误（负数为提前）", "CARRIER_OFTEN_LATE", _G.LANE,
-    per_service(tally_mean(_E.REGION, "service_delay_h", within=9 * DAY, item=Own.SERVICE)), scope=_LANE,
+    tally_mean(_E.REGION, "service_delay_h", within=9 * DAY, item=Own.SERVICE), scope=_SERVICE,
 )  # fmt: skip
 LANE_LATE = Feature(
     "lane_late_share_30d", _S, _U.NONE, "share of late deliveries on the lane in the last 30 days", "近30天该线路延误率", "LANE_OFTEN_LATE", _G.LANE,

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from feature_store.entities import Entity
 from feature_store.network import CLOSED_STATUSES, OPEN, Node, Stock
+from feature_store.order import MICRO
 from feature_store.snapshot import Origin
-from feature_store.state import Facts
-from feature_store.times import DAY, HOUR
-from feature_store.views.aggregations import rate
+from feature_store.state import Series
+from feature_store.times import DAY, HOUR, MINUTE, Millis
+from feature_store.views.aggregations import in_force, rate
 from feature_store.views.definition import Calculation, Dtype, Feature, Group, Known, Scope, Unit
 from feature_store.views.destination import CANCEL_PRIOR, LATE_PRIOR, distances
 from feature_store.views.situation import Own, Situation
 
 _LEAST_STAFF = 0.2
+
+REPORTED: Millis = 7 * DAY
+"""How long a node's report of its work and people stands for how it is; one that says nothing for longer is not known."""
+
+OUTAGE_LASTS: Millis = 30 * DAY
+"""After so long an outage that nobody ended counts as forgotten, not as lasting."""
+
+STOCK_TOLD: Millis = 90 * DAY
+"""How long a level of stock stands: a slow seller is told when it changes, but is counted every quarter."""
 
 
 def backlog_days(node: Node) -> float | None:
@@ -59,26 +68,29 @@ def of_node(formula: str, read: Callable[[Node, Situation], float | None]) -> Ca
     return Calculation(run, f"node({formula})", Entity.NETWORK, ("node",))
 
 
-def _outage(formula: str, read: Callable[[Facts, Situation], float]) -> Calculation:
-    """A number about the failure of the node's equipment that lasts by what is known; 0 when there is none."""
+def _outage(formula: str, read: Callable[[Series, int, Millis], float]) -> Calculation:
+    """A number about the failure of the node's equipment that has begun and lasts by what is known; 0 when there is none."""
 
     def run(situation: Situation) -> Known | None:
         history = situation.history(Entity.NETWORK)
         if history is None or situation.node is None:
             return None
-        told = history.facts("outage", situation.node.node_id, situation.as_of)
-        if told is None:
+        told = history.series(f"outage/{situation.node.node_id}")
+        at = in_force(told, situation, situation.as_of) if told else None
+        if told is None or at is None:
             return Known(0.0, situation.node.as_of)
-        until = told.values.get("valid_to")
-        lasts = until is None or until > situation.as_of
-        return Known(read(told, situation) if lasts else 0.0, told.event_time)
+        return Known(read(told, at, situation.as_of), told.when[at])
 
-    return Calculation(run, f"outage({formula})", Entity.NETWORK, ("outage",))
+    return Calculation(run, f"outage in force({formula})", Entity.NETWORK, ("outage",))
 
 
-def _hours_left(told: Facts, situation: Situation) -> float:
-    until = told.values.get("valid_to")
-    return 24.0 if until is None else float(until - situation.as_of) / HOUR
+def _severity(told: Series, at: int, _: Millis) -> float:
+    return told.value[at] / MICRO
+
+
+def _hours_left(told: Series, at: int, as_of: Millis) -> float:
+    minutes = told.ref[at]
+    return (told.when[at] + minutes * MINUTE - as_of) / HOUR if minutes else 24.0
 
 
 def _node_margin(situation: Situation) -> Known | None:
@@ -99,28 +111,28 @@ _E, _G, _U, _NODE = Entity, Group, Unit, Scope.NODE
 
 BACKLOG = Feature(
     "node_backlog_days", _N, _U.DAYS, "backlog of work at the node", "仓库积压工作量", "NODE_BACKLOG", _G.NODE,
-    of_node("backlog / (capacity * staffing)", lambda node, _: backlog_days(node)), scope=_NODE,
+    of_node("backlog / (capacity * staffing)", lambda node, _: backlog_days(node)), scope=_NODE, ttl=REPORTED,
 )  # fmt: skip
 STAFFING = Feature(
     "node_staffing", _S, _U.NONE, "share of the node's planned staff on duty", "仓库到岗率", "NODE_STAFFING_LOW", _G.NODE,
-    of_node("staffing", lambda node, _: node.staffing), scope=_NODE,
+    of_node("staffing", lambda node, _: node.staffing), scope=_NODE, ttl=REPORTED,
 )  # fmt: skip
 CAPACITY_LEFT = Feature(
     "node_capacity_left", _S, _U.NONE, "share of the node's daily capacity still free today", "仓库今日剩余产能占比", "NODE_CAPACITY_SHORT", _G.NODE,
     of_node("capacity_left / capacity", lambda node, _: node.capacity_left / node.capacity if node.capacity_left is not None and node.capacity else None),
-    scope=_NODE,
+    scope=_NODE, ttl=2 * DAY,
 )  # fmt: skip
 STATUS = Feature(
     "node_status", _I, _U.NONE, "trouble level of the node (0 open, 1 impaired, 2 closed)", "仓库异常等级（0正常，1受限，2关闭）", "NODE_TROUBLE", _G.NODE,
-    of_node("status level", lambda node, _: status_level(node)), scope=_NODE,
+    of_node("status level", lambda node, _: status_level(node)), scope=_NODE, ttl=REPORTED,
 )  # fmt: skip
 OUTAGE = Feature(
     "node_outage", _S, _U.NONE, "share of the node's equipment out of order", "仓库设备停用比例", "EQUIPMENT_OUTAGE", _G.NODE,
-    _outage("severity", lambda told, _: float(told.values.get("severity", 1.0))), default=0.0, scope=_NODE,
+    _outage("severity", _severity), default=0.0, scope=_NODE, ttl=OUTAGE_LASTS,
 )  # fmt: skip
 OUTAGE_LEFT = Feature(
     "node_outage_h", _N, _U.HOURS, "time until the node's equipment is repaired", "仓库设备预计修复时间", "EQUIPMENT_OUTAGE", _G.NODE,
-    _outage("hours to valid_to, 24 where none is told", _hours_left), default=0.0, scope=_NODE,
+    _outage("hours to valid_to, 24 where none is told", _hours_left), default=0.0, scope=_NODE, ttl=OUTAGE_LASTS,
 )  # fmt: skip
 CUTOFF_WAIT = Feature(
     "cutoff_wait_h", _N, _U.HOURS, "waiting time at the node after today's cut-off", "错过当日截单后的等待时间", "CUTOFF_MISSED", _G.NODE,
@@ -144,10 +156,5 @@ DISTANCE = Feature(
 )  # fmt: skip
 NODE_MARGIN = Feature(
     "node_stock_margin", _I, _U.PIECES, "stock left after this order at the node for its scarcest item", "发货后该仓库最紧缺商品的剩余可用库存", "STOCK_SCARCE", _G.STOCK,
-    Calculation(_node_margin, "min over held lines of usable - qty", _E.SKU, ("stock",)), scope=_NODE,
+    Calculation(_node_margin, "min over held lines of usable - qty", _E.SKU, ("stock",)), scope=_NODE, ttl=STOCK_TOLD,
 )  # fmt: skip
-
-
-def renamed(feature: Feature, name: str, en: str, zh: str, calculation: Calculation) -> Feature:
-    """The same feature computed in another way, for the order as a whole."""
-    return replace(feature, name=name, en=en, zh=zh, calculation=calculation, scope=Scope.ORDER)

@@ -197,8 +197,8 @@ class Fact:
 class Forecast:
     """The worst of what holds now and at each moment ``ahead``, by what is known now.
 
-    Of a series of shape ``FORECAST`` an item holds from ``when`` for ``ref`` minutes (0: for ever); at a moment the one of the known that began
-    last holds. Nothing known at all is unknown; nothing that holds is 0.
+    Of a series of shape ``FORECAST`` an item holds from ``when`` for ``ref`` minutes (0: for ever); of items that begin together only the one known
+    last is kept. At a moment the one of the known that began last holds. Nothing known at all is unknown; nothing that holds is 0.
     """
 
     entity: Entity
@@ -206,8 +206,9 @@ class Forecast:
     ahead: tuple[Millis, ...] = (0,)
 
     def __post_init__(self) -> None:
-        if fold_of(self.entity, self.series).shape is not Shape.FORECAST:
-            raise ValueError(f"{self.entity.value} {self.series!r} is no forecast")
+        fold = fold_of(self.entity, self.series)
+        if fold.shape is not Shape.FORECAST or fold.per:
+            raise ValueError(f"{self.entity.value} {self.series!r} is no forecast, or one for each of several items")
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -1,22 +1,24 @@
-"""All features of a service at once: each history is looked at once, each window is found once, whatever number of features look at it.
+"""Features of an order computed together: each history is looked at once, each window is found once, whatever number of features look at it.
 
-The values are those of each feature's own calculation; only the way there is shorter. What is not declared runs as it is.
+The values are those of each feature's own calculation; only the way there is shorter. What is not declared runs as it is. A :class:`Plan` is for
+one situation; :class:`LanePlan` for all lanes of an order; :class:`Joint` for several services at once.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from feature_store.entities import Entity
 from feature_store.folding import Shape
+from feature_store.network import Rate
 from feature_store.snapshot import Origin
 from feature_store.state import EntityState, Series
 from feature_store.times import Millis
 from feature_store.views.aggregations import EMPTY, Reduce, evaluator, nothing_picked, reduction
-from feature_store.views.definition import Combine, FeatureService, Known, Row, settle
+from feature_store.views.definition import Combine, Feature, FeatureService, Known, Row, Scope, settle
 from feature_store.views.parts import Aggregate, How, Part
 from feature_store.views.situation import ONE_AT_MOST, Situation
 
@@ -67,21 +69,21 @@ class _Combined(NamedTuple):
 
 
 class Plan:
-    """How the features of a service are computed together; made once.
+    """How features are computed together; made once.
 
     The first slots are the features, in their order; more slots hold parts that features only combine.
     """
 
-    def __init__(self, service: FeatureService) -> None:
-        self._features = service.features
+    def __init__(self, features: Sequence[Feature]) -> None:
+        self._features = tuple(features)
         self._combined: list[_Combined] = []
-        self._alone: list[int] = []
+        self._alone: list[tuple[int, Feature, Callable[[Situation], Known | None]]] = []
         self._evaluated: list[tuple[int, Callable[[Situation], Known | None]]] = []
-        self._ttl = [i for i, feature in enumerate(service.features) if feature.ttl is not None]
-        self._blank: list[Row] = [(feature.default, None, _DEFAULT) for feature in service.features]
+        self._ttl = [i for i, feature in enumerate(features) if feature.ttl is not None]
+        self._blank: list[Row] = [(feature.default, None, _DEFAULT) for feature in features]
         planned: list[tuple[int, Aggregate]] = []
         extra: dict[Part, int] = {}
-        for i, feature in enumerate(service.features):
+        for i, feature in enumerate(features):
             calculation = feature.calculation
             if calculation.combine is not None:
                 for part in calculation.parts:
@@ -92,7 +94,7 @@ class Plan:
             elif len(calculation.parts) == 1 and _shared(calculation.parts[0]):
                 planned += [(i, part) for part in calculation.parts if isinstance(part, Aggregate)]
             else:
-                self._alone.append(i)
+                self._alone.append((i, feature, calculation.run))
         for part, slot in extra.items():
             if isinstance(part, Aggregate) and _shared(part):
                 planned.append((slot, part))
@@ -129,14 +131,102 @@ class Plan:
         for i, combine, parts in self._combined:
             told = [Known(rows[slot][0], rows[slot][1]) if rows[slot][2] is _STORE else None for slot in parts]
             rows[i] = settle(features[i], combine(situation, told), as_of)
-        for i in self._alone:
-            rows[i] = settle(features[i], features[i].calculation.run(situation), as_of)
+        for i, feature, run in self._alone:
+            rows[i] = settle(feature, run(situation), as_of)
+
+
+class LanePlan:
+    """How the features of lanes are computed: those of the order once, those of a node or a service once for each, the others for each lane."""
+
+    def __init__(self, service: FeatureService) -> None:
+        self._width = len(service.features)
+        self._scopes = {scope: _Scoped(service, scope) for scope in Scope}
+
+    @property
+    def of_order(self) -> tuple[Feature, ...]:
+        """The features that do not depend on the lane."""
+        return self._scopes[Scope.ORDER].features
+
+    def run(self, situation: Situation, lanes: Iterable[Rate], of_order: Sequence[Row] | None = None) -> list[list[Row]]:
+        """The features of each lane, in their order; pure.
+
+        Args:
+            situation: of the order.
+            lanes: to be looked at.
+            of_order: the rows of :attr:`of_order`, where they are known already.
+        """
+        scopes, blank = self._scopes, (0.0, None, _DEFAULT)
+        base: list[Row] = [blank] * self._width
+        scopes[Scope.ORDER].enter(base, scopes[Scope.ORDER].plan.run(situation) if of_order is None else of_order)
+        of_node: dict[str, list[Row]] = {}
+        of_service: dict[str, list[Row]] = {}
+        found = []
+        for lane in lanes:
+            seen = situation.on(lane)
+            known = of_node.get(lane.node_id)
+            if known is None:
+                known = of_node[lane.node_id] = base.copy()
+                scopes[Scope.NODE].enter(known, scopes[Scope.NODE].plan.run(seen))
+            shared = of_service.get(lane.service)
+            if shared is None:
+                shared = of_service[lane.service] = scopes[Scope.SERVICE].plan.run(seen)
+            row = known.copy()
+            scopes[Scope.SERVICE].enter(row, shared)
+            scopes[Scope.LANE].enter(row, scopes[Scope.LANE].plan.run(seen))
+            found.append(row)
+        return found
+
+
+class _Scoped:
+    """The features of a service that are computed once for the same thing, and their places."""
+
+    def __init__(self, service: FeatureService, scope: Scope) -> None:
+        chosen = [(at, feature) for at, feature in enumerate(service.features) if feature.scope is scope]
+        self.features = tuple(feature for _, feature in chosen)
+        self.plan = Plan(self.features)
+        self._places = tuple(at for at, _ in chosen)
+
+    def enter(self, row: list[Row], found: Sequence[Row]) -> None:
+        """Put what was found into its places."""
+        for at, one in zip(self._places, found, strict=True):
+            row[at] = one
+
+
+class Joint:
+    """The features of several services for one order, each computed once however many of them have it."""
+
+    def __init__(self, services: Iterable[FeatureService]) -> None:
+        slots: dict[Feature, int] = {}
+        self._places: dict[str, list[int]] = {}
+        self._lanes: dict[str, LanePlan] = {}
+        for service in services:
+            features = service.features
+            if any(feature.scope is not Scope.ORDER for feature in features):
+                self._lanes[service.type] = lane_plan_of(service)
+                features = lane_plan_of(service).of_order
+            self._places[service.type] = [slots.setdefault(feature, len(slots)) for feature in features]
+        self._plan = Plan(tuple(slots))
+
+    def run(self, situation: Situation, lanes: Iterable[Rate]) -> Mapping[str, list[list[Row]]]:
+        """The features by service: of one about lanes a row for each of ``lanes``, of others one row; pure."""
+        found = self._plan.run(situation)
+        rows = {}
+        for kind, places in self._places.items():
+            mine, of_lanes = [found[at] for at in places], self._lanes.get(kind)
+            rows[kind] = [mine] if of_lanes is None else of_lanes.run(situation, lanes, mine)
+        return rows
 
 
 @lru_cache(maxsize=64)
 def plan_of(service: FeatureService) -> Plan:
     """The plan of a service, made when it is first asked for."""
-    return Plan(service)
+    return Plan(service.features)
+
+
+@lru_cache(maxsize=8)
+def lane_plan_of(service: FeatureService) -> LanePlan:
+    """The plan of a service about lanes, made when it is first asked for."""
+    return LanePlan(service)
 
 
 def _shared(part: Part) -> bool:

@@ -72,11 +72,11 @@ _E, _G, _U = Entity, Group, Unit
 
 SUPPLIER_LOAD = Feature(
     "presale_supplier_load", _N, _U.TIMES, "load of the presale supplier against its capacity", "预售供应商未交订单与产能之比", "SUPPLIER_CAPACITY_LOW", _G.SUPPLIER,
-    _of_presale("open_orders / capacity"),
+    _of_presale("open_orders / capacity"), ttl=30 * DAY,
 )  # fmt: skip
 SUPPLIER_DELAY = Feature(
     "presale_supplier_delay_days", _N, _U.DAYS, "delay announced by the presale supplier", "预售供应商通报的延迟天数", "SUPPLIER_DELAYED", _G.SUPPLIER,
-    _of_presale("delay_days"),
+    _of_presale("delay_days"), ttl=30 * DAY,
 )  # fmt: skip
 LEAD = Feature(
     "presale_lead_days", _N, _U.DAYS, "lead time of the presale goods", "预售商品备货时间", "PRESALE", _G.PROMISE, _of_presale("lead_days"),

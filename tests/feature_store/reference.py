@@ -227,6 +227,7 @@ def newest_told(part: Fact, rows: list[Row]) -> Value | None:
 def worst_ahead(part: Forecast, rows: list[Row], as_of: int) -> Value | None:
     if not rows:
         return None
+    rows = list({row.when: row for row in rows}.values())  # told anew, the later one counts
     found = []
     for step in part.ahead:
         holding = [row for row in rows if row.when <= as_of + step and (row.ref == 0 or row.when + row.ref * 60_000 > as_of + step)]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feature_store import state as states
 from feature_store.state import EntityState, Facts, Item, Series, StateCorrupt, Tally, code
 from feature_store.times import DAY, HOUR
 
@@ -33,6 +34,44 @@ def test_a_series_keeps_the_newest_whatever_arrives_first(items: list[Item], shu
         series.add(item, keep=4)
     kept = list(zip(series.when, series.known, series.ref, series.value, strict=True))
     assert kept == sorted(items)[-4:]
+
+
+@given(st.lists(_items, max_size=12), st.randoms(use_true_random=False))
+def test_a_series_of_what_begins_keeps_the_last_of_each_beginning(items: list[Item], shuffler: random.Random) -> None:
+    series, shuffled = Series(), list(items)
+    shuffler.shuffle(shuffled)
+    for item in shuffled:
+        series.add(item, keep=4, once=True)
+    kept = list(zip(series.when, series.known, series.ref, series.value, strict=True))
+    assert kept == list({item.when: item for item in sorted(items)}.values())[-4:]
+
+
+def test_of_too_many_items_the_one_longest_silent_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(states, "MOST_ITEMS", 3)
+    state = EntityState()
+    for i in (4, 1, 2, 3, 5):
+        state = EntityState.from_bytes(state.to_bytes())
+        state.tell("node", f"N{i}", i, i, {"status": "open"})
+        state.add_count(f"delivered/N{i}", i * DAY, DAY, 0, 10)
+        state.add_item(f"outage/N{i}", Item(i, i, 0, 1), 10)
+        state.add_item("orders", Item(i, i, 0, 1), 10)
+    assert set(state.group("node", 10)) == {"N3", "N4", "N5"}
+    assert [state.tally(f"delivered/N{i}") is not None for i in range(1, 6)] == [False, False, True, True, True]
+    assert [state.series(f"outage/N{i}") is not None for i in range(1, 6)] == [False, False, True, True, True]
+    orders = state.series("orders")
+    assert orders is not None
+    assert len(orders) == 5
+    again = EntityState.from_bytes(state.to_bytes())
+    assert again.to_bytes() == state.to_bytes()
+
+
+def test_a_total_beyond_64_bits_does_not_make_a_state_unwritable() -> None:
+    state = EntityState()
+    for _ in range(3):
+        state.add_count("spent", HOUR, DAY, 2**62, 10)
+    read = EntityState.from_bytes(state.to_bytes()).tally("spent")
+    assert read is not None
+    assert (read.count, read.total) == ([3], [2**63 - 1])
 
 
 @given(st.lists(st.tuples(st.integers(0, 8 * HOUR), st.integers(-5, 5)), max_size=15), st.randoms(use_true_random=False))
@@ -139,9 +178,9 @@ def test_what_an_order_may_see_of_a_series_is_the_same_packed_or_not(items: list
     series = Series()
     for item in items:
         series.add(item, keep=64)
-    packed = Series.unpack(b"head" + series.pack(), 4, len(items))
+    packed = Series(b"head" + series.pack(), 4, len(items))
     for limits in ((as_of, own), (None, own), (as_of, None), (None, None)):
         wanted = [item for item in sorted(items) if (limits[0] is None or item.known <= limits[0]) and item.ref != limits[1]]
-        for one in (series, packed, Series.unpack(b"head" + series.pack(), 4, len(items))):
+        for one in (series, packed, Series(b"head" + series.pack(), 4, len(items))):
             seen = one.known_by(*limits)
             assert list(zip(seen.when, seen.known, seen.ref, seen.value, strict=True)) == wanted

@@ -18,8 +18,9 @@ from feature_store.network import Network, Node, Rate, Stock, network_from_reque
 from feature_store.order import Order
 from feature_store.snapshot import FeatureSnapshot, Origin
 from feature_store.times import DAY, HOUR, format_time, parse_time
-from feature_store.views import SERVICES, build_snapshot, entity_keys, lane_snapshots
-from feature_store.views.definition import Feature, Scope
+from feature_store.views import SERVICES, Situation, build_snapshot, entity_keys, lane_snapshots, lanes_in
+from feature_store.views.definition import Feature, Scope, settle
+from feature_store.views.plan import Joint
 
 NOW = parse_time("2026-03-02T06:00:00Z")
 
@@ -279,6 +280,47 @@ def test_each_lane_alone_gives_the_same_vector() -> None:
             snapshot.origins,
             snapshot.event_times,
         )
+
+
+def test_what_is_computed_together_is_what_each_feature_says_alone() -> None:
+    events = [
+        placed(1, NOW - DAY, "C-1"),
+        placed(2, NOW - HOUR, "C-2"),
+        *(
+            told(EventType.NODE_STATUS, NOW - HOUR, node_id=f"N{i}", region="east", cutoff_hour=10 + 4 * i, backlog=5 * i, capacity=50)
+            for i in range(3)
+        ),
+        *(
+            told(EventType.LANE_RATE, NOW - DAY, node_id=f"N{i}", region="east", service=service, transit_days=1.0 + i)
+            for i in range(3)
+            for service in ("std", "express")
+        ),
+        *(
+            told(EventType.DELIVERED, NOW - (i + 1) * HOUR, order_id=f"O-{i}", node_id=f"N{i % 3}", region="east", service="std",
+                 customer_id="C-1", late=i % 2 == 0, delay_h=1.5 * i, skus=("S-1",), supplier_ids=("SU-1",))
+            for i in range(7)
+        ),
+        told(EventType.NODE_OUTAGE, NOW - HOUR, node_id="N1", severity=0.5),
+        told(EventType.STOCK_LEVEL, NOW - DAY, node_id="N2", sku="S-1", available=9, safety=1),
+        told(EventType.WEATHER, NOW - DAY, region="east", severity=0.6),
+    ]  # fmt: skip
+    order, states = an_order(tags=["presale", "cross_border"]), replay(events)
+    situation = Situation(order, states, NOW)
+    lanes = situation.network.lanes("east")
+    alone = {
+        kind: [
+            [settle(one, one.calculation.run(Situation(order, states, NOW).on(lane)), NOW) for one in SERVICES[kind].features]
+            for lane in (lanes if kind == "split-order" else lanes[:1])
+        ]
+        for kind in SERVICES
+    }
+    together = Joint(SERVICES.values()).run(situation, lanes)
+    assert {kind: list(map(str, rows)) for kind, rows in together.items()} == {kind: list(map(str, rows)) for kind, rows in alone.items()}
+    assert [len(rows) for rows in alone.values()] == [1, 1, 6]
+    for (_, _, snapshot), row in zip(lanes_in(situation), alone["split-order"], strict=True):
+        assert np.array_equal(snapshot.values, [one[0] for one in row], equal_nan=True)
+        assert (snapshot.event_times, snapshot.origins) == (tuple(one[1] for one in row), tuple(one[2] for one in row))
+    assert sum(len({str(row[i]) for row in alone["split-order"]}) > 1 for i in range(len(SERVICES["split-order"].names))) > 10
 
 
 def test_lanes_tell_node_and_promise_apart() -> None:
