@@ -10,20 +10,20 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from feature_store.entities import EntityKey
-from feature_store.network import Network, network_from_request, read_network
+from feature_store.network import network_from_request, read_network
 from feature_store.network_request import NetworkRefused, check_network
-from feature_store.order import Order
 from feature_store.reservations import NONE_RESERVED, Reserved
 from feature_store.snapshot import FeatureSnapshot, Origin
 from feature_store.state import EntityState
 from feature_store.times import Millis
-from feature_store.views import build_snapshot, entity_keys, lane_snapshots
+from feature_store.views import SERVICES, Situation, entity_keys, lanes_in, snapshot_in
+from governance.controls import Mode
 from governance.decision import Decision, Failure, Inputs, decide
 from governance.precedence import PRECEDENCE, Together, resolve
 from governance.shipments import check_nodes
@@ -32,6 +32,7 @@ from models.specs import DecisionType, Outcome
 from models.splitting import ProblemRefused
 from serving.admission import ORDERS, Admitted, remaining
 from serving.api.schemas import CustomBody, SplitBody
+from serving.breaker import Unanswered
 from serving.errors import Problem, fault, invalid
 from serving.force import Force
 
@@ -58,13 +59,11 @@ class Known:
     """What the store told at the moment of a decision.
 
     Attributes:
-        states: of the request's entities.
-        reserved: pieces of the order's SKUs that other orders' plans hold.
+        situation: the order among the states of its entities; all decisions of a request share what is worked out in it. ``None`` without an order.
         failure: why the store could not be read: (cause, detail).
     """
 
-    states: States = field(default_factory=dict)
-    reserved: Reserved = NONE_RESERVED
+    situation: Situation | None = None
     failure: tuple[str, str] | None = None
 
 
@@ -119,11 +118,11 @@ async def make_decisions(
     made: dict[str, Made] = {}
     skipped: dict[str, str] = {}
     for decision_type in admitted.types:
-        reason = _skip(admitted, decision_type, made, None if known.failure else known.states, at)
+        reason = _skip(admitted, decision_type, made, known)
         if reason is not None:
             skipped[decision_type] = reason
             continue
-        inputs = Inputs(decision_type, admitted.stage, at, order=admitted.order, oms_choice=_oms_choice(admitted))
+        inputs = _first_inputs(admitted, force, decision_type, at)
         failure = known.failure
         if overtaken >= PLANS and failure is None and decision_type == DecisionType.SPLIT_ORDER:
             failure = ("contention", f"other orders took the pieces of {overtaken} plans while they were made")
@@ -144,10 +143,12 @@ async def _read_known(admitted: Admitted, read: ReadStates, reserved: ReadReserv
 
     async def both() -> Known:
         if not _looks_at_stock(admitted):
-            return Known(await read(keys))
-        skus = tuple(dict.fromkeys(line.sku for line in order.lines))
-        states, held = await asyncio.gather(read(keys), reserved(skus, order.order_id, at))
-        return Known(states, held)
+            states, held = await read(keys), NONE_RESERVED
+        else:
+            skus = tuple(dict.fromkeys(line.sku for line in order.lines))
+            states, held = await asyncio.gather(read(keys), reserved(skus, order.order_id, at))
+        network = read_network(order, states, at, held) if _looks_at_network(admitted) else None
+        return Known(Situation(order, states, at, network))
 
     try:
         if admitted.deadline is None:
@@ -156,6 +157,8 @@ async def _read_known(admitted: Admitted, read: ReadStates, reserved: ReadReserv
             return await both()
     except TimeoutError:
         return Known(failure=("deadline", _passed(admitted, "reading the features")))
+    except Unanswered as error:
+        return Known(failure=("feature_store", str(error)))
     except Exception:  # whatever is wrong with the store, the caller gets the declared fallback
         log.exception("the feature store could not be read")
         return Known(failure=("feature_store", "the features could not be read"))
@@ -168,7 +171,11 @@ def _looks_at_stock(admitted: Admitted) -> bool:
     return DecisionType.SPLIT_ORDER in admitted.types or DecisionType.ACCEPTANCE in admitted.types
 
 
-def _skip(admitted: Admitted, decision_type: str, made: Mapping[str, Made], states: States | None, at: Millis) -> str | None:
+def _looks_at_network(admitted: Admitted) -> bool:
+    return DecisionType.SPLIT_ORDER in admitted.types or DecisionType.ACCEPTANCE in admitted.types
+
+
+def _skip(admitted: Admitted, decision_type: str, made: Mapping[str, Made], known: Known) -> str | None:
     """Why this decision of an order is not made; ``None`` when it is."""
     if admitted.ask.type != ORDERS:
         return None
@@ -176,9 +183,10 @@ def _skip(admitted: Admitted, decision_type: str, made: Mapping[str, Made], stat
     if so_far.outcome is Outcome.STOP:
         return f"the order is stopped: {so_far.decided_by}"
     body = admitted.body
-    if decision_type != DecisionType.SPLIT_ORDER or states is None or not isinstance(body, SplitBody) or body.nodes is not None:
+    situation = known.situation
+    if decision_type != DecisionType.SPLIT_ORDER or situation is None or not isinstance(body, SplitBody) or body.nodes is not None:
         return None
-    if not read_network(body.order, states, at).nodes:
+    if not situation.network.nodes:
         return "no node is known: send node_status and lane_rate events, or nodes and rates in the request"
     return None
 
@@ -187,6 +195,8 @@ def _make(admitted: Admitted, force: Force, inputs: Inputs, known: Known) -> Mad
     policy, failure = admitted.policies[inputs.type], known.failure
     if isinstance(admitted.body, CustomBody):
         inputs = replace(inputs, order_id=admitted.body.order_id)
+    if inputs.switch is not None and inputs.switch.mode is Mode.HOLD_ALL:
+        return Made(inputs, decide(inputs, force.models, policy))
     if failure is None and _late(admitted):
         failure = ("deadline", _passed(admitted, "deciding"))
     try:
@@ -216,17 +226,18 @@ def _know(admitted: Admitted, force: Force, inputs: Inputs, known: Known) -> Inp
         NetworkRefused: nodes that nobody knows.
         RowInvalid: a custom type's row that its columns do not fit.
     """
-    body, order, states, at = admitted.body, admitted.order, known.states, inputs.decided_at
+    body, situation = admitted.body, known.situation
     if isinstance(body, CustomBody):
-        return replace(inputs, snapshot=row_snapshot(force, inputs.type, body.row, at))
-    assert order is not None
+        return replace(inputs, snapshot=row_snapshot(force, inputs.type, body.row, inputs.decided_at))
+    assert situation is not None
     if inputs.type == DecisionType.SPLIT_ORDER and isinstance(body, SplitBody):
-        network = _network(body, order, known, at)
-        check_nodes(order, network, body.constraints)
-        lanes = lane_snapshots(order, network, states, at) if inputs.type in force.models else []
+        situation = _as_told(body, situation)
+        network = situation.network
+        check_nodes(situation.order, network, body.constraints)
+        lanes = lanes_in(situation) if inputs.type in force.models else []
         return replace(inputs, network=network, lanes=tuple(lanes), constraints=body.constraints, weights=body.weights)
-    stocked = read_network(order, states, at, known.reserved) if inputs.type == DecisionType.ACCEPTANCE else None
-    return replace(inputs, snapshot=build_snapshot(inputs.type, order, states, at, stocked), network=stocked)
+    snapshot = snapshot_in(SERVICES[inputs.type], situation)
+    return replace(inputs, snapshot=snapshot, network=situation.network if inputs.type == DecisionType.ACCEPTANCE else None)
 
 
 def row_snapshot(force: Force, decision_type: str, row: Mapping[str, Any], at: Millis) -> FeatureSnapshot:
@@ -239,16 +250,34 @@ def row_snapshot(force: Force, decision_type: str, row: Mapping[str, Any], at: M
     return FeatureSnapshot(names, values, (None,) * len(names), origins, f"row:{artifact.digest[7:23]}", at)
 
 
-def _network(body: SplitBody, order: Order, known: Known, at: Millis) -> Network:
-    stored = read_network(order, known.states, at, known.reserved)
+def _as_told(body: SplitBody, situation: Situation) -> Situation:
+    """The situation with the nodes, stock and rates that the request tells itself."""
+    order, stored = situation.order, situation.network
+    if body.nodes is None and body.stock is None and body.rates is None:
+        return situation
     wanted = {line.sku for line in order.lines}
     check_network(order.currency, stored.node, body.nodes, body.stock, body.rates)
-    return network_from_request(
-        at,
+    network = network_from_request(
+        situation.as_of,
         stored,
         None if body.nodes is None else [node.value() for node in body.nodes],
         None if body.stock is None else [stock.value() for stock in body.stock if stock.sku in wanted],
         None if body.rates is None else [rate.value() for rate in body.rates],
+    )
+    return Situation(order, situation.states, situation.as_of, network)
+
+
+def _first_inputs(admitted: Admitted, force: Force, decision_type: str, at: Millis) -> Inputs:
+    """What is known before anything is read: the request, and what people have set beside models and policies."""
+    return Inputs(
+        decision_type,
+        admitted.stage,
+        at,
+        order=admitted.order,
+        oms_choice=_oms_choice(admitted),
+        switch=force.switches.get(decision_type),
+        lists=force.lists.naming(admitted.order, decision_type, at),
+        rivals=force.rivals(decision_type, admitted.policies[decision_type]),
     )
 
 

@@ -7,7 +7,7 @@ was known at that moment and nothing else. Labels lie beside the features with t
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -17,18 +17,22 @@ from numpy.typing import NDArray
 from feature_store.entities import EntityKey
 from feature_store.events import Event
 from feature_store.folding import apply
-from feature_store.network import Rate, read_network
-from feature_store.snapshot import FeatureSnapshot
+from feature_store.network import Network, Rate
 from feature_store.state import EntityState
 from feature_store.times import Millis
-from feature_store.views import SERVICES, build_snapshot, lane_snapshots
+from feature_store.views import SERVICES, Situation
+from feature_store.views.definition import Row
+from feature_store.views.plan import Joint
 from governance.costs import CANCELLED, CAUSES
 from governance.facts import Case
 from models.specs import DecisionType
 from training.world import SimulatedOrder
+from training.world.values import SimulatedShipment
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+_LANES = "split-order"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +104,8 @@ class _Rows:
     cause: list[int] = field(default_factory=list)
     cases: list[Case] = field(default_factory=list)
 
-    def add(self, snapshot: FeatureSnapshot, facts: tuple[int, Millis, Millis, float], group: str, key: str) -> None:
-        self.features.append(snapshot.values)
+    def add(self, row: Sequence[Row], facts: tuple[int, Millis, Millis, float], group: str, key: str) -> None:
+        self.features.append(np.array([one[0] for one in row], dtype=np.float64))
         self.facts.append(facts)
         self.group.append(group)
         self.keys.append(key)
@@ -138,6 +142,7 @@ def build_history(stream: Iterable[Event | SimulatedOrder], types: Iterable[str]
     """
     states: dict[EntityKey, EntityState] = {}
     rows = {decision_type: _Rows() for decision_type in types}
+    joint = Joint(SERVICES[decision_type] for decision_type in rows)
     with collector_resting():
         for item in stream:
             if until is not None and (item.known_at if isinstance(item, Event) else item.placed_at) > until:
@@ -145,7 +150,7 @@ def build_history(stream: Iterable[Event | SimulatedOrder], types: Iterable[str]
             if isinstance(item, Event):
                 apply(states, item)
             else:
-                _enter(rows, item, states)
+                _enter(rows, joint, item, states)
     return History({decision_type: found.frame(decision_type) for decision_type, found in rows.items()}, states)
 
 
@@ -166,32 +171,32 @@ def build_frames(stream: Iterable[Event | SimulatedOrder], types: Iterable[str] 
     return build_history(stream, types).frames
 
 
-def _enter(rows: Mapping[str, _Rows], simulated: SimulatedOrder, states: Mapping[EntityKey, EntityState]) -> None:
+def _enter(rows: Mapping[str, _Rows], joint: Joint, simulated: SimulatedOrder, states: Mapping[EntityKey, EntityState]) -> None:
     order, as_of = simulated.order, simulated.placed_at
-    network = read_network(order, states, as_of)
-    case = Case.of(order, network, as_of)
-    for decision_type, found in rows.items():
-        if decision_type == "split-order":
-            continue
-        label = simulated.labels[decision_type]
-        snapshot = build_snapshot(decision_type, order, states, as_of, network)
-        found.add(snapshot, (label.label, as_of, label.known_at, label.p_knowable), order.customer.customer_id, order.order_id)
-        found.cases.append(case)
-        if decision_type == DecisionType.ACCEPTANCE:
-            found.cause.append(_cause(simulated.failure))
-    if "split-order" not in rows or not simulated.shipments:
-        return
-    lanes = {(lane.node_id, lane.service): lane for lane in network.lanes(order.ship_to.region)}
-    used: list[tuple[Rate, int]] = []
-    for at, shipment in enumerate(simulated.shipments):
+    situation = Situation(order, states, as_of)
+    used = list(_used(simulated, situation.network)) if _LANES in rows else []
+    customer = order.customer.customer_id
+    case = Case.of(order, situation.network, as_of)
+    for decision_type, found in joint.run(situation, [lane for lane, _ in used]).items():
+        if decision_type == _LANES:
+            for (_, one), row in zip(used, found, strict=True):
+                rows[_LANES].add(row, (one.late, as_of, one.known_at, one.p_knowable), customer, one.shipment_id)
+                rows[_LANES].cases.append(case)
+        else:
+            label = simulated.labels[decision_type]
+            rows[decision_type].add(found[0], (label.label, as_of, label.known_at, label.p_knowable), customer, order.order_id)
+            rows[decision_type].cases.append(case)
+            if decision_type == DecisionType.ACCEPTANCE:
+                rows[decision_type].cause.append(_cause(simulated.failure))
+
+
+def _used(simulated: SimulatedOrder, network: Network) -> Iterator[tuple[Rate, SimulatedShipment]]:
+    """The shipments of an order whose lane is known, each with it."""
+    lanes = {(lane.node_id, lane.service): lane for lane in network.lanes(simulated.order.ship_to.region)}
+    for shipment in simulated.shipments:
         lane = lanes.get((shipment.node_id, shipment.service))
         if lane is not None:
-            used.append((lane, at))
-    snapshots = lane_snapshots(order, network, states, as_of, [lane for lane, _ in used])
-    for (_, at), (_, _, snapshot) in zip(used, snapshots, strict=True):
-        one = simulated.shipments[at]
-        rows["split-order"].add(snapshot, (one.late, as_of, one.known_at, one.p_knowable), order.customer.customer_id, one.shipment_id)
-        rows["split-order"].cases.append(case)
+            yield lane, shipment
 
 
 def _cause(failure: str | None) -> int:
