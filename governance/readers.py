@@ -125,12 +125,14 @@ _WITHHELD: Words = {"en": "(withheld)", "zh": "（已隐去）"}
 _IDENTIFIER = re.compile(
     r"[\w.+-]+@[\w-]+\.[\w.-]+"  # an address of mail
     r"|\b\d{1,3}(?:\.\d{1,3}){3}\b"  # of the net
-    r"|\b(?=[\w-]*[A-Za-z])(?=(?:[\w-]*\d){3})[A-Za-z0-9][\w-]{4,}\b"  # letters with at least three digits: a key, a plate, a serial number
+    r"|\b(?!\d+e-?\d+\b)(?=[\w-]*[A-Za-z])(?=(?:[\w-]*\d){3})[A-Za-z0-9][\w-]{4,}\b"  # letters with at least three digits: a key, a plate, a serial number
     r"|(?<![\d,.\u2212-])\d{7,}(?![\d,.])"  # a long number without separators: a phone, an account
 )
 
 
-def tell(reader: Reader, decision_type: str, outcome: str, reasons: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def tell(
+    reader: Reader, decision_type: str, outcome: str, reasons: Sequence[Mapping[str, Any]], contributions: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
     """A decision's reasons as this reader may see them.
 
     Args:
@@ -138,15 +140,16 @@ def tell(reader: Reader, decision_type: str, outcome: str, reasons: Sequence[Map
         decision_type: of the decision.
         outcome: what was decided.
         reasons: all of them as a record keeps them: ``rank, code, text, direction, contribution, feature, value``.
+        contributions: of every feature, ``feature, group, value, usual, contribution``; the auditor is told what a reason sums up.
 
     Returns:
         ``{reader, words, summary, reasons}``: for the customer each reason is ``{rank, code, text}`` with the code of a :class:`Topic`; for the
-        agent ``{rank, code, text, direction}``; for the auditor all that is kept.
+        agent ``{rank, code, text, direction}``; for the auditor all that is kept, and ``members``.
     """
     told = {
         Reader.CUSTOMER: lambda: _to_customer(decision_type, outcome, reasons),
         Reader.AGENT: lambda: [_to_agent(decision_type, reason) for reason in reasons],
-        Reader.AUDITOR: lambda: [dict(reason) for reason in reasons],
+        Reader.AUDITOR: lambda: _to_auditor(reasons, contributions),
     }[reader]()
     return {"reader": reader.value, "words": VERSION, "summary": dict(SUMMARIES.get(outcome, _DECIDED)), "reasons": told}
 
@@ -179,3 +182,33 @@ def _to_agent(decision_type: str, reason: Mapping[str, Any]) -> dict[str, Any]:
     if decision_type not in SPECS:
         text = {language: withhold(words, language) for language, words in text.items()}
     return {"rank": reason["rank"], "code": reason["code"], "text": dict(text), "direction": reason["direction"]}
+
+
+def _to_auditor(reasons: Sequence[Mapping[str, Any]], contributions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Every reason with its code, its number, and the features that it sums up."""
+    group_of = {one["feature"]: one["group"] for one in contributions}
+    named = {group_of.get(reason["feature"]) for reason in reasons if reason["feature"] is not None}
+    told = []
+    for reason in reasons:
+        if reason["feature"] is not None:
+            group = group_of.get(reason["feature"])
+            members = [one for one in contributions if one["group"] == group and one["contribution"]]
+        else:
+            members = [one for one in contributions if one["group"] not in named and one["contribution"]] if reason["code"] == REST else []
+        text = {language: words + _note(reason, members, language) for language, words in reason["text"].items()}
+        kept = [{name: one.get(name) for name in ("feature", "value", "usual", "contribution")} for one in members]
+        told.append({**reason, "text": text, "members": kept})
+    return told
+
+
+def _note(reason: Mapping[str, Any], members: Sequence[Mapping[str, Any]], language: str) -> str:
+    """What an auditor reads behind the agent's sentence."""
+    opening, between, closing, joint = (" [", "; ", "]", ", ") if language == "en" else ("［", "；", "］", "、")
+    parts = [str(reason["code"])]
+    if reason["contribution"] is None:
+        parts.append("set by the policy or the service" if language == "en" else "由策略或服务给出")
+    else:
+        parts.append(f"{reason['contribution']:+.4g} " + ("of the margin" if language == "en" else "分值贡献"))
+    if len(members) > 1:
+        parts.append(joint.join(f"{one['feature']} {one['contribution']:+.4g}" for one in members))
+    return opening + between.join(parts) + closing

@@ -16,8 +16,8 @@ from governance.reviews import ReviewQueue
 from serving.admission import ORDERS
 from serving.answer import Reply, refuse
 from serving.errors import Problem, ProblemKind, fault, invalid, not_found
-from serving.holding import Full, Holding
 from serving.explaining import read_reader, told_to
+from serving.holding import Full, Holding
 from serving.recorded import contributions
 from serving.rendering import to_bytes
 from serving.since import moments, order_since_json, since_json, written_in

@@ -129,10 +129,33 @@ class LookedAt(BaseModel):
     since: Time | None
 
 
+class ColumnFeature(BaseModel):
+    """What a custom type's model gets of a column."""
+
+    name: str
+    meaning: Texts
+    unit: str | None
+    reason: str
+    usual: Annotated[float | str | None, Field(description="median, or commonest text, of the rows that it learnt from")]
+    categories: Annotated[list[str], Field(description="the texts that it tells apart, all others last; empty for numbers")]
+
+
+class ColumnAnswer(BaseModel):
+    """One column that requests of a custom decision type carry."""
+
+    type: Annotated[str, Field(description="the decision type")]
+    column: str
+    kind: Literal["number", "integer", "category", "boolean", "time"]
+    required: bool
+    model: UsedModel
+    features: list[ColumnFeature]
+
+
 class FeaturesAnswer(BaseModel):
-    """Every feature of every built-in decision type, with figures of the newest decisions."""
+    """Every feature of every built-in decision type, with figures of the newest decisions; the columns of the custom types in service."""
 
     items: list[FeatureAnswer]
+    columns: list[ColumnAnswer] = []
     looked_at: dict[str, LookedAt]
     at: Time
 
@@ -150,6 +173,24 @@ class Contribution(BaseModel):
     origin: Annotated[str | None, Field(description="store, request or default")]
     event_time: Time | None
     age_s: float | None
+
+
+class ReaderReason(BaseModel):
+    """A reason in one reader's words. The customer is told topics, the agent reasons, the auditor their numbers too."""
+
+    rank: int
+    code: str
+    text: Texts
+
+
+class ReaderAnswer(BaseModel):
+    """With ``reader``: the decision in the words of a customer, an agent or an auditor, each told only what it may see."""
+
+    decision_id: str
+    reader: Literal["customer", "agent", "auditor"]
+    words: Annotated[str, Field(description="version of the words")]
+    summary: Texts
+    reasons: list[ReaderReason]
 
 
 class ExplanationAnswer(BaseModel):

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from governance.ledger.store import MAX_LIMIT
+from governance.readers import Reader
 from models.specs import DecisionType
 from serving.api import answer_schemas as answers
 from serving.api import events as intake
@@ -146,6 +147,8 @@ def _filters() -> tuple[Parameter, ...]:
     )
 
 
+_READER = Parameter("reader", "In whose words.", {"type": "string", "enum": [reader.value for reader in Reader]})
+
 _DECIDE = (
     "The first request with a key to commit wins; everyone who sends the same key and body gets its bytes. "
     "`mode: dry_run` computes and records nothing, and needs no key. When `deadline_ms` passes or a dependency is down, the policy's "
@@ -196,8 +199,9 @@ DECISIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/v1/decisions/{id}/explanation", "Explain a decision", "Every contribution of every feature, the strongest first: base + "
-        "Σ contributions = margin.", parameters=(_ID,), answer=looks.ExplanationAnswer, example="explanation",
-        problems=(*ANY, _K.NOT_FOUND),
+        "Σ contributions = margin. With `reader` the reasons in the words of a customer, an agent or an auditor, each told only what it may "
+        "see; then the answer has `reader, summary, reasons[]`.", parameters=(_ID, _READER), answer=looks.ExplanationAnswer,
+        example="explanation", problems=(*ANY, _K.NOT_FOUND, _K.INVALID),
     ),
     Operation(
         "GET", "/v1/orders/{order_id}/timeline", "Follow an order", "What was decided about it, oldest first.", parameters=(_ORDER_ID,),
