@@ -27,6 +27,14 @@ class TileInvalid(LedgerError):
     """A tile or entry bundle that is not what its path says, or that is missing."""
 
 
+class ForkRefused(LedgerError):
+    """Signing this tree could make a fork of the log; the message says why and what to do."""
+
+
+class LogCorrupt(LedgerError):
+    """What the log is made of does not fit together: a record, a tile or the state was changed. Names the first place."""
+
+
 class ReceiptInvalid(LedgerError):
     """A receipt that this key did not sign, or that is malformed."""
 

@@ -15,7 +15,7 @@ from feature_store.tables import reservations
 from feature_store.times import Millis
 from governance.ledger.compression import compress
 from governance.ledger.record import Sealed
-from governance.ledger.tables import decisions, records
+from governance.ledger.tables import decisions, promises, records
 from governance.review_tables import reviews
 from governance.waiting import Waiting
 
@@ -119,6 +119,7 @@ def statements(rows: Sequence[Row], dialect: str) -> list[Statement]:
     answers = [_decision(row) for row in decided]
     pieces = [piece for reservation in reserving(rows) for piece in reservation.rows()]
     held = [row.waits.row() for row in decided if row.waits is not None]
+    promised = [(row.sealed.record_id,) for row in rows]
     amended = _amended(rows)
     if dialect == "postgresql":
         parts = (facts, pieces, held, amended, answers)
@@ -129,7 +130,7 @@ def statements(rows: Sequence[Row], dialect: str) -> list[Statement]:
         return [(statement, tuple(list(column) for column in columns))]
     inserts = [
         (_sqlite_statement(table, len(part)), tuple(chain.from_iterable(part)))
-        for table, values in ((records, facts), (reservations, pieces), (reviews, held), (decisions, answers))
+        for table, values in ((records, facts), (promises, promised), (reservations, pieces), (reviews, held), (decisions, answers))
         for part in (values[start : start + _SQLITE_ROWS] for start in range(0, len(values), _SQLITE_ROWS))
     ]
     return inserts + [(_SUPERSEDE, (record_id, at, order_id, version)) for order_id, version, record_id, at in amended]
@@ -159,13 +160,14 @@ _SUPERSEDE_ALL = (
 @cache
 def _postgresql_statement(*, with_pieces: bool, with_held: bool, with_amended: bool, with_decisions: bool) -> str:
     """Arrays in, one per column: the text is the same for any number of rows, so the server plans it once."""
-    into_records = _from_arrays(records)
+    into_records = f"{_from_arrays(records)} RETURNING record_id"
+    into_promises = "INSERT INTO promises (record_id) SELECT record_id FROM recorded"
     if not with_decisions:
-        return into_records
+        return f"WITH recorded AS ({into_records}) {into_promises}"
     also = f", reserved AS ({_from_arrays(reservations)})" if with_pieces else ""
     also += f", held AS ({_from_arrays(reviews)})" if with_held else ""
     also += f", amended AS ({_SUPERSEDE_ALL})" if with_amended else ""
-    return f"WITH recorded AS ({into_records}){also} {_from_arrays(decisions)}"
+    return f"WITH recorded AS ({into_records}), promised AS ({into_promises}){also} {_from_arrays(decisions)}"
 
 
 @cache

@@ -21,7 +21,7 @@ records = Table(
     Column("publish_by", BigInteger, nullable=False),
     Column("key_id", String(16), nullable=False),
     Column("signature", LargeBinary(64), nullable=False),
-    Column("seq", BigInteger, unique=True, comment="index in the log once sequenced"),
+    Column("seq", BigInteger, unique=True, comment="index in the log once sequenced"),  # stays empty: log_entries has it
     Index(None, "kind", "recorded_at"),
 )
 
@@ -59,4 +59,28 @@ decisions = Table(
     Index(None, "order_id", "type", "order_version"),
     Index(None, "customer_id", "decided_at"),
     Index(None, "type", "decided_at"),
+)
+
+promises = Table(
+    "promises",
+    metadata,
+    Column("record_id", String(36), primary_key=True),
+    comment="records that have no place in the log yet",
+)
+
+log_entries = Table(
+    "log_entries",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False, comment="index in the log, without gaps"),
+    Column("record_id", String(36), ForeignKey("records.record_id"), nullable=False, unique=True),
+)
+
+log_state = Table(
+    "log_state",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False, comment="always 1"),
+    Column("size", BigInteger, nullable=False, comment="leaves of the tree that was published last"),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("checkpoint", LargeBinary, nullable=False, comment="the signed note"),
+    Column("published_at", BigInteger, nullable=False),
 )
