@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import orjson
-from sqlalchemy import BigInteger, Column, Connection, Integer, Row, String, Table, and_, delete, func, insert, or_, select, text
+from sqlalchemy import BigInteger, Column, Connection, Integer, Row, String, Table, and_, collate, delete, func, insert, or_, select, text
 
 from feature_store.events import Event, EventType
 from feature_store.tables import events, metadata
@@ -102,6 +102,19 @@ def close_pass(connection: Connection, pass_id: int) -> None:
     connection.execute(event_passes.update().where(event_passes.c.pass_id == pass_id).values(state="over", event_id="", updated_at=now()))
 
 
+def is_open(connection: Connection, pass_id: int) -> bool:
+    """Whether a pass goes on: another one of its purpose may have ended it (:func:`end_passes`)."""
+    state = connection.execute(select(event_passes.c.state).where(event_passes.c.pass_id == pass_id)).scalar_one_or_none()
+    return state == OPEN
+
+
+def end_passes(connection: Connection, purpose: str) -> None:
+    """End every open pass of a purpose, also those that were left behind by processes that are no more; holds :func:`alone`."""
+    begun = select(event_passes.c.pass_id).where(event_passes.c.purpose == purpose, event_passes.c.state == OPEN)
+    for pass_id in list(connection.execute(begun).scalars()):
+        close_pass(connection, pass_id)
+
+
 def take_notes(connection: Connection, pass_id: int, limit: int) -> list[Event]:
     """Some of the events that a pass has notes of; their notes are gone with this transaction."""
     noted = select(event_notes.c.event_id).where(event_notes.c.pass_id == pass_id).order_by(event_notes.c.event_id).limit(limit)
@@ -117,10 +130,12 @@ def take_notes(connection: Connection, pass_id: int, limit: int) -> list[Event]:
 def after(connection: Connection, known_at: Millis, event_id: str, limit: int) -> list[Event]:
     """The next events behind a place, in order."""
     column = events.c
+    # In the order of the code points, as note_arrivals compares: a database's language may order ids otherwise.
+    name = column.event_id if connection.dialect.name == "sqlite" else collate(column.event_id, "C")
     query = (
         select(events)
-        .where(column.known_at >= known_at, or_(column.known_at > known_at, and_(column.known_at == known_at, column.event_id > event_id)))
-        .order_by(column.known_at, column.event_id)
+        .where(column.known_at >= known_at, or_(column.known_at > known_at, and_(column.known_at == known_at, name > event_id)))
+        .order_by(column.known_at, name)
         .limit(limit)
     )
     return [event_of(row) for row in connection.execute(query)]

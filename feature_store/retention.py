@@ -25,7 +25,20 @@ from feature_store.folding import touched
 from feature_store.gaps import Cause, note_gap
 from feature_store.ingest import write_states
 from feature_store.parity_tables import event_gaps
-from feature_store.passes import BEGINNING, END, after, all_events, alone, close_pass, event_notes, event_of, open_pass, take_notes
+from feature_store.passes import (
+    BEGINNING,
+    END,
+    after,
+    all_events,
+    alone,
+    close_pass,
+    end_passes,
+    event_notes,
+    event_of,
+    is_open,
+    open_pass,
+    take_notes,
+)
 from feature_store.state import EntityState
 from feature_store.tables import entity_states, entity_states_before, events, reservations
 from feature_store.times import DAY, Millis, now
@@ -42,12 +55,16 @@ FIELDS: Final[Mapping[Entity, str]] = {
 _BESIDE: Final[Mapping[str, tuple[str, ...]]] = {"address_id": ("street", "lat", "lon")}
 """What else an event tells of the one whose field is taken out."""
 
+PURPOSE: Final = "erasure"
+"""Of the passes that forget."""
+
 _PERSONAL: Final = frozenset({*FIELDS, *PAIRS})
 _TRIES: Final = 5
 _NEEDLES: Final = 40
 _IDS: Final = 500
 _ROUND: Final = 20_000
 """Events that are changed in one transaction by :func:`expire`."""
+_REST_EVERY: Final = 2_000
 _CHECKPOINT_S: Final = 10.0
 
 Judge = Callable[[Event], Event | None]
@@ -94,6 +111,9 @@ class _Plan:
         else:
             self.changed[event.event_id] = stays
 
+    def __len__(self) -> int:
+        return len(self.removed) + len(self.changed)
+
     def kept(self, event: Event) -> Event | None:
         return None if event.event_id in self.removed else self.changed.get(event.event_id, event)
 
@@ -128,11 +148,18 @@ def erase(engine: Engine, subject: EntityKey, *, order_ids: Collection[str] = ()
         _forget_orders(connection, orders)
         note_gap(connection, now(), Cause.ERASURE)  # decisions so far may have seen what is gone
 
-    done = _forget(engine, plan, also)
+    done = _forget(engine, plan, also, lambda: None)
     return replace(done, wiped=wipe(engine)) if thorough else replace(done, wiped=False)
 
 
-def expire(engine: Engine, days: Mapping[Entity, int], at: Millis | None = None, *, thorough: bool = True) -> Forgotten:
+def expire(
+    engine: Engine,
+    days: Mapping[Entity, int],
+    at: Millis | None = None,
+    *,
+    thorough: bool = True,
+    rest: Callable[[], None] = lambda: None,
+) -> Forgotten:
     """Forget what was told about persons longer ago than its kind may be kept.
 
     Args:
@@ -140,6 +167,7 @@ def expire(engine: Engine, days: Mapping[Entity, int], at: Millis | None = None,
         days: how long each kind is kept; a kind that is missing is kept for ever.
         at: now.
         thorough: as for :func:`erase`.
+        rest: called between pages of events, to let others have their turn.
 
     Raises:
         ErasureRefused: a kind that is not about persons.
@@ -147,32 +175,55 @@ def expire(engine: Engine, days: Mapping[Entity, int], at: Millis | None = None,
     clock = now() if at is None else at
     if other := sorted(kind.value for kind in set(days) - set(FIELDS)):
         raise ErasureRefused(f"{', '.join(other)}: not about persons; there are {', '.join(kind.value for kind in FIELDS)}.")
-    until = {FIELDS[kind]: clock - count * DAY for kind, count in days.items()}
-    judge, place, whole = _younger(until), BEGINNING, Forgotten()
-    while page := _older(engine, place, max(until.values(), default=BEGINNING[0])):
-        place = page[-1].known_at, page[-1].event_id
-        planned = _Plan()
-        for event in page:
-            planned.judge(event, judge(event))
-        if planned.keys:
-            done = _forget(engine, _made(planned), _gap(place[0]))
-            whole = _sum(whole, done)
+    ends = {FIELDS[kind]: clock - count * DAY for kind, count in days.items()}
+    stale, last = _younger(ends), max(ends.values(), default=BEGINNING[0])
+    whole = Forgotten()
+    place = _first_stale(engine, BEGINNING, last, stale, rest)
+    while place is not None:
+        done, place = _expire_from(engine, place, last, stale, rest)
+        whole = _sum(whole, done)
+        place = _first_stale(engine, place, last, stale, rest)
     return replace(whole, wiped=wipe(engine)) if thorough and (whole.events or whole.changed) else whole
 
 
-def _older(engine: Engine, place: tuple[Millis, str], until: Millis) -> list[Event]:
+_Place = tuple[Millis, str]
+
+
+def _expire_from(engine: Engine, begin: _Place, last: Millis, stale: Judge, rest: Callable[[], None]) -> tuple[Forgotten, _Place]:
+    """Forget what is stale behind a place, about :data:`_ROUND` events of it; returns the place that was reached, too."""
+    reached = begin
+
+    def plan(connection: Connection) -> tuple[_Plan, Judge]:
+        nonlocal reached
+        planned, reached = _Plan(), begin
+        while len(planned) < _ROUND and (page := _older(connection, reached, last)):
+            for event in page:
+                planned.judge(event, stale(event))
+            reached = page[-1].known_at, page[-1].event_id
+        return planned, lambda event: event  # what arrives late with an old time is left to the next run
+
+    def also(connection: Connection) -> None:
+        note_gap(connection, reached[0], Cause.RETENTION)
+
+    return _forget(engine, plan, also, rest), reached
+
+
+def _older(connection: Connection, place: _Place, until: Millis) -> list[Event]:
     """The next events behind a place that became known before ``until``."""
-    with reading(engine).connect() as connection:
-        return [event for event in after(connection, *place, _ROUND) if event.known_at < until]
+    return [event for event in after(connection, *place, _ROUND) if event.known_at < until]
 
 
-def _made(planned: _Plan) -> Callable[[Connection], tuple[_Plan, Judge]]:
-    """A plan that is there already. What arrives late with an old time is left to the next run."""
-    return lambda _connection: (planned, lambda event: event)
-
-
-def _gap(until: Millis) -> Callable[[Connection], None]:
-    return lambda connection: note_gap(connection, until, Cause.RETENTION)
+def _first_stale(engine: Engine, place: _Place, until: Millis, judge: Judge, rest: Callable[[], None]) -> _Place | None:
+    """The place before the next page of which something has to go; ``None`` when nothing has."""
+    while True:
+        with reading(engine).connect() as connection:
+            page = _older(connection, place, until)
+        if not page:
+            return None
+        if any(judge(event) is not event for event in page):
+            return place
+        place = page[-1].known_at, page[-1].event_id
+        rest()
 
 
 def _sum(one: Forgotten, other: Forgotten) -> Forgotten:
@@ -247,38 +298,51 @@ def _telling(connection: Connection, names: Iterable[str]) -> Iterator[Event]:
                 yield event_of(row)
 
 
-def _forget(engine: Engine, plan: Callable[[Connection], tuple[_Plan, Judge]], also: Callable[[Connection], None]) -> Forgotten:
-    """Carry a plan out: look and fold on a view of the data that stands still, then change everything in one transaction."""
+def _forget(
+    engine: Engine, plan: Callable[[Connection], tuple[_Plan, Judge]], also: Callable[[Connection], None], rest: Callable[[], None]
+) -> Forgotten:
+    """Carry a plan out: look and fold on a view of the data that stands still, then change everything in one transaction.
+
+    Whoever is first to change ends the passes of all others, also of those that were killed: what they have looked at is not what is there
+    any more, and writing it would bring back what was forgotten. They look again.
+    """
     snapshot = reading(engine)
     if engine.dialect.name == "postgresql":
         snapshot = snapshot.execution_options(isolation_level="REPEATABLE READ")
     for _ in range(_TRIES):
         with engine.begin() as connection:
             alone(connection)
-            begun = open_pass(connection, "erasure", place=END)
+            begun = open_pass(connection, PURPOSE, place=END)
         try:
             with snapshot.connect() as connection:
                 seen = set(connection.execute(select(event_notes.c.event_id).where(event_notes.c.pass_id == begun.pass_id)).scalars())
                 planned, judge = plan(connection)
                 keys = _refolded_keys(connection, planned.keys)
                 states: dict[EntityKey, EntityState] = {}
-                for event in all_events(connection) if keys else ():
+                for number, event in enumerate(all_events(connection) if keys else (), start=1):
+                    if number % _REST_EVERY == 0:
+                        rest()
                     kept = planned.kept(event)
                     if kept is not None:
                         fold_into(states, keys, kept)
             with engine.begin() as connection:
                 alone(connection)
+                if not is_open(connection, begun.pass_id):
+                    continue
                 late = [event for event in take_notes(connection, begun.pass_id, 2**31) if event.event_id not in seen]
                 if all(judge(event) is event for event in late):
                     for event in late:
                         fold_into(states, keys, event)
                     also(connection)
+                    end_passes(connection, PURPOSE)
                     return _carry_out(connection, planned, keys, states)
         finally:
             with engine.begin() as connection:
                 alone(connection)
                 close_pass(connection, begun.pass_id)
-    raise ErasureRefused("Events about the subject go on arriving while it is forgotten. Stop their sender, and try again.")
+    raise ErasureRefused(
+        "Events about the subject go on arriving while it is forgotten, or others go on being forgotten beside it. Try again later."
+    )
 
 
 def _refolded_keys(connection: Connection, keys: set[EntityKey]) -> set[EntityKey]:
@@ -331,13 +395,33 @@ def wipe(engine: Engine) -> bool:
             for table in (events, entity_states, entity_states_before, reservations):
                 connection.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {table.name}")
         return True
+    return _empty_log(engine, anew=True)
+
+
+def tidy(engine: Engine) -> bool:
+    """As :func:`wipe`, as far as nobody has to wait for it: for a running service.
+
+    SQLite's log is emptied; in the file itself what is forgotten is written over when it is deleted. PostgreSQL makes the freed space usable
+    again: it is written over with time.
+    """
+    if engine.dialect.name == "postgresql":
+        with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            for table in (events, entity_states, entity_states_before, reservations):
+                connection.exec_driver_sql(f"VACUUM {table.name}")
+        return True
+    return _empty_log(engine, anew=False)
+
+
+def _empty_log(engine: Engine, *, anew: bool) -> bool:
+    """Empty SQLite's log, after writing the file anew where asked; ``False`` when a reader stands in the way."""
     borrowed = engine.raw_connection()
     connection_: Any = borrowed.driver_connection
     borrowed.detach()
     with contextlib.closing(connection_):
         connection_.execute("PRAGMA query_only=OFF")
-        connection_.execute("PRAGMA temp_store=FILE")
-        connection_.execute("VACUUM")
+        if anew:
+            connection_.execute("PRAGMA temp_store=FILE")
+            connection_.execute("VACUUM")
         connection_.execute("PRAGMA busy_timeout=0")
         until = time.monotonic() + _CHECKPOINT_S
         while connection_.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:

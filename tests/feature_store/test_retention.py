@@ -20,7 +20,7 @@ from feature_store.events import Event, EventType
 from feature_store.folding import replay
 from feature_store.gaps import Cause, note_gap, read_gaps
 from feature_store.online import OnlineStore
-from feature_store.passes import all_events, event_notes, event_passes
+from feature_store.passes import END, all_events, alone, event_notes, event_passes, open_pass
 from feature_store.reservations import Piece, Reservation, ReservationStore, reserve
 from feature_store.retention import ErasureRefused, Forgotten, erase, expire
 from feature_store.state import code
@@ -259,6 +259,67 @@ def test_each_kind_is_kept_as_long_as_it_may_be(engine: Engine, monkeypatch: pyt
     assert expire(engine, {}) == Forgotten()
     with pytest.raises(ErasureRefused):
         expire(engine, {Entity.SKU: 3})
+
+
+def test_who_is_forgotten_beside_another_stays_forgotten(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one has looked at before the other was done would bring the other's subject back."""
+    told = history()
+    OnlineStore(engine).ingest(told)
+    look, beside = retention._refolded_keys, iter([EntityKey(Entity.CUSTOMER, "C-1")])
+
+    def while_looking(connection: object, keys: set[EntityKey]) -> set[EntityKey]:
+        for other in beside:
+            erase(engine, other, thorough=False)
+        return look(connection, keys)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(retention, "_refolded_keys", while_looking)
+    erase(engine, SUBJECT, thorough=False)
+    left = [event for event in about_others(told) if "C-1" not in str(event.data)]
+    assert as_replayed(engine, left)
+    assert kept(engine) == {event.event_id for event in left}
+
+
+def test_what_time_takes_does_not_bring_back_what_was_erased_meanwhile(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = history()
+    OnlineStore(engine).ingest(told)
+    look, beside = retention._refolded_keys, iter([EntityKey(Entity.IP, SHARED["ip"])])
+
+    def while_looking(connection: object, keys: set[EntityKey]) -> set[EntityKey]:
+        for other in beside:
+            erase(engine, other, thorough=False)
+        return look(connection, keys)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(retention, "_refolded_keys", while_looking)
+    expire(engine, {Entity.ADDRESS: 1}, AT + 30 * DAY, thorough=False)
+    gone = {"ip", "address_id"}
+    left = [replace(event, data={name: value for name, value in event.data.items() if name not in gone}) for event in told]
+    assert as_replayed(engine, left)
+    with engine.connect() as connection:
+        assert not [event for event in all_events(connection) if gone.intersection(event.data)]
+
+
+def test_what_a_killed_process_left_open_ends_with_the_next(engine: Engine) -> None:
+    OnlineStore(engine).ingest(history())
+    with engine.begin() as connection:
+        alone(connection)
+        open_pass(connection, retention.PURPOSE, place=END)
+    OnlineStore(engine).ingest(order(90, "C-4", 9))
+    with engine.connect() as connection:
+        assert len(connection.execute(select(event_notes)).all()) == 3
+    erase(engine, SUBJECT, thorough=False)
+    OnlineStore(engine).ingest(order(91, "C-4", 9))
+    with engine.connect() as connection:
+        assert connection.execute(select(event_notes)).all() == [], "nobody would ever take these"
+        assert "open" not in set(connection.execute(select(event_passes.c.state)).scalars())
+
+
+def test_tidying_keeps_nobody_waiting_and_leaves_no_byte(sqlite_engine: Engine, tmp_path: Path) -> None:
+    OnlineStore(sqlite_engine).ingest(history())
+    erase(sqlite_engine, SUBJECT, thorough=False)
+    files = sqlite_engine.url.database
+    assert files is not None
+    assert retention.tidy(sqlite_engine)
+    assert traces(Path(files).parent) == []
 
 
 def test_a_reader_who_stands_in_the_way_is_said(sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
