@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from sqlalchemy import Connection, Engine, Row, func, insert, select
+from sqlalchemy import Connection, Engine, Row, Select, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from feature_store.database import reading
@@ -139,6 +139,22 @@ def check_name(name: str, kind: str | None = None) -> None:
         raise ModelRefused(told("bad_name.template", name=name))
 
 
+def check_type(engine: Engine, name: str, kind: str) -> None:
+    """Check that the versions of that name, if there are any, answer this decision type.
+
+    Raises:
+        ModelRefused: they answer another one.
+    """
+    with reading(engine).connect() as connection:
+        known = connection.execute(select(func.max(model_versions.c.type)).where(model_versions.c.name == name)).scalar()
+    _same_type(name, known, kind)
+
+
+def _same_type(name: str, known: str | None, kind: str) -> None:
+    if known not in {None, kind}:
+        raise ModelRefused(told("bad_name.other_type", name=name, type=known, kind=kind))
+
+
 def register_version(
     engine: Engine,
     signer: Signer,
@@ -169,8 +185,7 @@ def register_version(
                 last = connection.execute(
                     select(func.max(model_versions.c.version), func.max(model_versions.c.type)).where(model_versions.c.name == name)
                 ).one()
-                if last[1] not in {None, kind}:
-                    raise ModelRefused(told("bad_name.other_type", name=name, type=last[1], kind=kind))
+                _same_type(name, last[1], kind)
                 version = (last[0] or 0) + 1
                 connection.execute(
                     insert(model_versions).values(
@@ -242,21 +257,30 @@ def current(engine: Engine, verifier: Verifier) -> Deployment:
     Raises:
         ModelNotAllowed: a champion's signature is not ours.
     """
-    newest = (
-        select(func.max(alias_history.c.change_id))
-        .where(alias_history.c.kind == "model", alias_history.c.alias == CHAMPION)
-        .group_by(alias_history.c.type)
-    )
     champions = {}
     with reading(engine).begin() as connection:
         last = connection.execute(select(func.max(alias_history.c.change_id)).where(alias_history.c.kind == "model")).scalar() or 0
-        for row in connection.execute(select(alias_history).where(alias_history.c.change_id.in_(newest))).all():
+        for row in connection.execute(select(alias_history).where(alias_history.c.change_id.in_(_newest_champions()))).all():
             model = _version(connection, row.name, row.version)
             if model is None:
                 raise ModelNotAllowed(f"Version {row.version} of {row.name!r} answers {row.type!r}, but it is not on the allow-list.")
             model.check(verifier)
             champions[row.type] = Serving(model, row.changed_at, row.changed_by)
     return Deployment(int(last), champions)
+
+
+def champions(engine: Engine) -> dict[str, ModelVersion]:
+    """The version that answers for each decision type, to be read about: its signature is not checked, so it is not to be served."""
+    with reading(engine).connect() as connection:
+        rows = connection.execute(select(alias_history).where(alias_history.c.change_id.in_(_newest_champions()))).all()
+        found = {row.type: _version(connection, row.name, row.version) for row in rows}
+    return {kind: model for kind, model in sorted(found.items()) if model is not None}
+
+
+def _newest_champions() -> Select[tuple[Any]]:
+    """The last change of each decision type's champion."""
+    ours = alias_history.c.kind == "model", alias_history.c.alias == CHAMPION
+    return select(func.max(alias_history.c.change_id)).where(*ours).group_by(alias_history.c.type)
 
 
 def versions(engine: Engine, name: str | None = None) -> list[ModelVersion]:

@@ -10,9 +10,11 @@ from sqlalchemy import Engine
 
 from feature_store import backfill, retention
 from feature_store.backfill import Preview, Progress, Standing
-from feature_store.entities import Entity, EntityKey
+from feature_store.entities import EntityKey
+from feature_store.passes import alone, end_passes
 from feature_store.retention import Forgotten
 from feature_store.times import format_time
+from serving import expiry
 from serving.migrate import migrate, require_current
 from serving.settings import Settings
 from serving.wiring import wire_base
@@ -66,19 +68,22 @@ def erase(settings: Settings, subject: str, archives: Sequence[Path], say: Say) 
 
 def expire(settings: Settings, say: Say) -> int:
     """Forget what was told about persons longer ago than the settings allow; returns the exit code."""
-    days = {Entity(kind): count for kind, count in settings.retention_days.items()}
+    days = settings.kept_days
     if not days:
         raise FeaturesRefused('Nothing says how long to keep what: set ORDINANCE_RETENTION_DAYS, such as {"customer": 1095, "ip": 180}.')
     base = wire_base(settings)
     try:
         migrate(base.engine)
-        return _tell_forgotten(retention.expire(base.engine, days), say)
+        return _tell_forgotten(expiry.expire(base.engine, days), say)
     finally:
         base.engine.dispose()
 
 
 def follow_definitions(engine: Engine, say: Say) -> None:
     """At start, before anything is decided: rebuild states that follow other definitions than this program."""
+    with engine.begin() as connection:  # what a killed process left behind: every event that arrives would be noted for it
+        alone(connection)
+        end_passes(connection, retention.PURPOSE)
     backfill.note_empty(engine)
     stands = backfill.standing(engine)
     if not stands.needed:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -31,6 +29,7 @@ from governance.ledger.opened import numbers
 from governance.ledger.store import DecisionReader, Filters, StoredDecision
 from serving.admission import BODIES
 from serving.api.schemas import OrderBody, SplitBody
+from serving.keeper import Keeper
 
 log = logging.getLogger(__name__)
 
@@ -168,8 +167,8 @@ def _keep(engine: Engine, checked: Checked) -> None:
         connection.execute(insert(parity_checks), row)
 
 
-class ParityKeeper:
-    """Checks every now and then in a thread of the lowest priority; of several processes one checks at a time.
+class ParityKeeper(Keeper):
+    """Checks every now and then; of several processes one checks at a time.
 
     Args:
         engine: of the database.
@@ -177,37 +176,14 @@ class ParityKeeper:
     """
 
     def __init__(self, engine: Engine, every_s: float) -> None:
-        self._engine = engine
-        self._every_s = every_s
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="parity", daemon=True)
+        super().__init__("parity", every_s, partial(check_when_due, engine, every_s))
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
 
-    def stop(self) -> None:
-        """End the thread; a check that runs ends first."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _follow(self) -> None:
-        if hasattr(os, "setpriority"):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)  # on Linux: of this thread alone
-        wait = min(self._every_s, 30.0)
-        while not self._stopping.wait(wait):
-            try:
-                wait = self._turn()
-            except Exception:  # the next round tries again; the health page says how old the result is
-                log.exception("the parity check failed")
-                wait = self._every_s
-
-    def _turn(self) -> float:
-        """Check when it is time; returns for how long to wait."""
-        before = newest(self._engine)
-        due = 0.0 if before is None else self._every_s - (now() - before.started_at) / 1000
-        if due > 0:
-            return min(due, self._every_s)
-        done = check_parity(self._engine, rest=0.02)
-        return min(self._every_s, 60.0) if done is None else self._every_s
+def check_when_due(engine: Engine, every_s: float) -> float:
+    """Check when it is time; returns for how many seconds to wait."""
+    before = newest(engine)
+    due = 0.0 if before is None else every_s - (now() - before.started_at) / 1000
+    if due > 0:
+        return min(due, every_s)
+    done = check_parity(engine, rest=0.02)
+    return min(every_s, 60.0) if done is None else every_s

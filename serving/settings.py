@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from feature_store.entities import Entity
+
 _LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _ORIGIN = re.compile(rf"(?P<scheme>https?)://(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<host>{_LABEL}(?:\.{_LABEL})*))(?::(?P<port>[0-9]{{1,5}}))?/?")
 
@@ -54,6 +56,8 @@ class Settings(BaseSettings):
     """Order value above which a second reviewer confirms an override, where the policy's ``second_person_above`` says nothing; 0 for never."""
     retention_days: dict[Literal["customer", "device", "address", "payment", "ip"], Annotated[int, Field(ge=1, le=36_500)]] = {}
     """How many days the feature store keeps what it was told about persons, by kind; a kind that is not named is kept."""
+    retention_every_s: Annotated[float, Field(ge=0, le=30 * 86_400)] = 86_400.0
+    """How often the service forgets what is past these days; 0 for never, then ``ordinance features expire`` does."""
     refresh_s: Annotated[float, Field(gt=0, le=60)] = 1.0
     """How often a replica asks the database which models and policies are in force."""
     event_skew_s: Annotated[float, Field(ge=0, le=3_600)] = 60.0
@@ -70,6 +74,16 @@ class Settings(BaseSettings):
     def resolved_database_url(self) -> str:
         """The database's URL, with the default filled in."""
         return self.database_url or f"sqlite:///{self.home_folder / 'ordinance.db'}"
+
+    @property
+    def kept_days(self) -> dict[Entity, int]:
+        """How many days each kind of entity is kept."""
+        return {Entity(kind): count for kind, count in self.retention_days.items()}
+
+    @property
+    def expiry_every_s(self) -> float | None:
+        """How often the service forgets what is past its time; ``None`` where it does not, or nothing ever is."""
+        return self.retention_every_s if self.retention_days and self.retention_every_s else None
 
     @property
     def local_url(self) -> str:

@@ -166,7 +166,9 @@ def wire_decisions(settings: Settings, *, echoes: bool = True) -> WiredDecisions
         apart.submit(asyncio.run, _rehearse(answerer, force)).result()
     keep_environment(base.home.environments)
     again = _again(base, edges, reader)
-    app = DecisionsApp(answerer, Lookups(reader, run), access, force, echoes=echoes, again=again, reviewing=_reviewing(base, edges, settings))
+    app = DecisionsApp(
+        answerer, Lookups(reader, run), access, force, echoes=echoes, again=again, reviewing=_reviewing(base, edges, settings)
+    )
     return WiredDecisions(app, answerer, force, recorder)
 
 
@@ -202,6 +204,7 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     from serving.api import system  # the decision processes load none of these
     from serving.console.app import create_console
     from serving.console.joined.wire import join
+    from serving.expiry import ExpiryKeeper
     from serving.parity import ParityKeeper
     from training import service
 
@@ -209,7 +212,7 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     require_current(base.engine)
     shop = workshop(base)
     probes = system.Probes(base.engine, settings.local_url + READY_PATH)
-    every_s = settings.parity_every_s or None
+    every_s, expiry_every_s = settings.parity_every_s or None, settings.expiry_every_s
 
     def publish(name: str, model_version: int, principal: str) -> None:
         service.publish(shop, name, model_version, changed_by=principal, note=WITHOUT_SECOND)
@@ -227,9 +230,12 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
         probes=probes,
         replicas=settings.decision_replicas,
         parity_every_s=every_s,
+        expiry_every_s=expiry_every_s,
     )
     app = create_console(joined)
     app.include_router(system.routes(probes))
     if every_s is not None:
         ParityKeeper(base.engine, every_s).start()
+    if expiry_every_s is not None:
+        ExpiryKeeper(base.engine, settings.kept_days, expiry_every_s).start()
     return app

@@ -16,8 +16,11 @@ from feature_store.views.definition import Feature, duration
 from serving.api import keys
 from serving.console.ports import Wiring
 from serving.console.views.frame import MODELS
-from serving.console.watching import FeatureFacts
+from serving.console.watching import ColumnFacts, FeatureFacts
 from serving.live_features import QUANTILES, LiveFeature
+
+REQUEST = "request"
+"""What features and columns are about that read no history."""
 
 _UNSAID = re.compile(r",? ?\b\w+=(?:None|False|0\.0|0)\b(?!\.)")
 """Parts of a formula that say nothing."""
@@ -37,11 +40,12 @@ def routes(wiring: Wiring) -> APIRouter:
         ] = None,
         q: Annotated[str | None, Query(max_length=128, description="Words in name or meaning.", examples=["return rate"])] = None,
     ) -> Response:
-        """Every feature, with its freshness and spread over the newest decisions."""
+        """Every feature, with its freshness and spread over the newest decisions; and the columns of custom types."""
         keys.require(wiring, request, MODELS)
         book = wiring.features.book()
         body = {
             "items": [told(one) for one in narrowed(book.features, type, entity, q)],
+            "columns": [told_column(one) for one in narrowed_columns(book.columns, type, entity, q)],
             "looked_at": {
                 kind: {"decisions": one.decisions, "others": one.others, "since": None if one.since is None else format_time(one.since)}
                 for kind, one in book.looked.items()
@@ -65,10 +69,26 @@ def narrowed(features: Iterable[FeatureFacts], kind: str | None, entity: str | N
     ]
 
 
+def narrowed_columns(columns: Iterable[ColumnFacts], kind: str | None, entity: str | None, words: str | None) -> list[ColumnFacts]:
+    """The columns of a type with all of some words in their name or in what is made of them; requests alone tell them."""
+    wanted = (words or "").casefold().split()
+
+    def text(one: ColumnFacts) -> str:
+        return " ".join(
+            [one.column, *(f"{card.name} {' '.join(card.label.values())} {card.reason_code}" for card in one.features)]
+        ).casefold()
+
+    return [
+        one
+        for one in columns
+        if (not kind or one.type == kind) and entity in {None, "", REQUEST} and all(word in text(one) for word in wanted)
+    ]
+
+
 def entities(one: FeatureFacts) -> tuple[str, ...]:
     """The kinds of entities whose histories a feature reads; ``request`` when it reads none."""
     read = dict.fromkeys(entity.value for entity, _ in one.feature.calculation.sources)
-    return tuple(read) or ("request",)
+    return tuple(read) or (REQUEST,)
 
 
 def formula(feature: Feature) -> str:
@@ -100,6 +120,29 @@ def told(one: FeatureFacts) -> dict[str, Any]:
         "view_version": one.view_version,
         "usual": one.card.usual,
         "live": None if one.live is None else _live(one.live),
+    }
+
+
+def told_column(one: ColumnFacts) -> dict[str, Any]:
+    """A column as JSON."""
+    name, version, digest = one.model
+    return {
+        "type": one.type,
+        "column": one.column,
+        "kind": one.kind.value,
+        "required": one.required,
+        "model": {"name": name, "version": version, "digest": digest},
+        "features": [
+            {
+                "name": card.name,
+                "meaning": dict(card.label),
+                "unit": card.unit or None,
+                "reason": card.reason_code,
+                "usual": None if card.usual is None else card.raw(card.usual),
+                "categories": list(card.categories),
+            }
+            for card in one.features
+        ],
     }
 
 

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from feature_store.backfill import Standing
+from feature_store.columns import Kind
 from feature_store.times import Millis
 from feature_store.views.definition import Feature
 from models.features import FeatureCard
+from serving.expiry import Run
 from serving.live_features import LiveFeature
 from serving.parity import Checked
 
@@ -42,12 +45,33 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnFacts:
+    """One column that a custom decision type is asked with, as the artifact of its champion tells.
+
+    Attributes:
+        type: the decision type.
+        model: name, version and digest of the champion.
+        kind: what its values are.
+        required: whether a request has to fill it.
+        features: what the model gets of it: its value, the parts of its time.
+    """
+
+    type: str
+    model: tuple[str, int, str]
+    column: str
+    kind: Kind
+    required: bool
+    features: Sequence[FeatureCard]
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureBook:
-    """Every feature of every built-in decision type, and the figures of one moment."""
+    """Every feature of every built-in decision type, and the figures of one moment; the columns of the custom types."""
 
     features: Sequence[FeatureFacts]
     looked: Mapping[str, Looked]
     at: Millis
+    columns: Sequence[ColumnFacts] = ()
 
 
 class Features(Protocol):
@@ -96,8 +120,11 @@ class HealthFacts:
         events_last_hour: at most :data:`MANY_EVENTS`, then there are more.
         fact_at: when the newest fact happened that the newest decisions used.
         gap: events that became known by then may be missing.
+        standing: which definitions the states follow, and how far a rebuild is; ``None`` where it was not read.
         parity: the newest check.
         parity_every_s: how often it is made; ``None`` where it is not.
+        expiry: the newest run that forgot what is past its time.
+        expiry_every_s: how often there should be one; ``None`` where there is none.
         trainings: that run or wait: id, name, state.
         failed_trainings: of the last day.
     """
@@ -115,8 +142,11 @@ class HealthFacts:
     events_last_hour: int = 0
     fact_at: Millis | None = None
     gap: Millis | None = None
+    standing: Standing | None = None
     parity: Checked | None = None
     parity_every_s: float | None = None
+    expiry: Run | None = None
+    expiry_every_s: float | None = None
     trainings: Sequence[tuple[str, str, str]] = ()
     failed_trainings: int = 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from feature_store.tables import events
 from feature_store.times import DAY, HOUR, MINUTE, now
 from governance.ledger.tables import decisions, records
 from serving import parity
-from serving.parity import ParityKeeper, check_parity, newest
+from serving.parity import ParityKeeper, check_parity, check_when_due, newest
 
 
 def told(service: Any, number: int, at: int, **data: Any) -> None:
@@ -99,39 +100,28 @@ def test_old_results_go(service: Any, body: Callable[..., Any], monkeypatch: pyt
         assert connection.execute(select(func.count()).select_from(parity_checks)).scalar_one() == 1
 
 
-def test_the_keeper_checks_when_it_is_time_and_only_then(service: Any, body: Callable[..., Any]) -> None:
+def test_a_check_is_made_when_it_is_time_and_only_then(service: Any, body: Callable[..., Any]) -> None:
     decided(service, body)
-    keeper = ParityKeeper(service.engine, 600)
-    assert keeper._turn() == 600
+    assert check_when_due(service.engine, 600) == 600
     first = newest(service.engine)
-    assert 0 < keeper._turn() <= 600
+    assert 0 < check_when_due(service.engine, 600) <= 600
     assert newest(service.engine) == first
     with service.engine.begin() as connection:
         connection.execute(update(parity_checks).values(started_at=parity_checks.c.started_at - 601_000))
-    keeper._turn()
+    check_when_due(service.engine, 600)
     assert newest(service.engine) != first
     assert newest(service.engine).asked_by == "schedule"  # type: ignore[union-attr]
 
 
-def test_the_keeper_goes_on_after_a_failure_and_ends_when_told(
-    service: Any, body: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_keeper_checks(service: Any, body: Callable[..., Any]) -> None:
     decided(service, body)
-    keeper, failing = ParityKeeper(service.engine, 0.01), iter([True])
-    real = keeper._turn
-
-    def turn() -> float:
-        if next(failing, False):
-            raise RuntimeError("once")
-        return real()
-
-    monkeypatch.setattr(keeper, "_turn", turn)
+    keeper = ParityKeeper(service.engine, 0.01)
     keeper.start()
     while newest(service.engine) is None:
-        assert keeper._thread.is_alive()
-        keeper._thread.join(0.01)
+        assert keeper.alive
+        time.sleep(0.01)
     keeper.stop()
-    assert not keeper._thread.is_alive()
+    assert not keeper.alive
 
 
 def test_moments_are_told_apart(service: Any, body: Callable[..., Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import numpy as np
@@ -16,7 +16,7 @@ from governance import promotion
 from governance.ledger.store import DecisionReader, Filters
 from models.features import FeatureCard, cards_of_views
 from serving.console.joined.cards import Cards
-from serving.console.watching import FeatureBook, FeatureFacts, Looked
+from serving.console.watching import ColumnFacts, FeatureBook, FeatureFacts, Looked
 from serving.live_features import LiveType, live
 
 DECISIONS = 200
@@ -53,24 +53,29 @@ class LiveFeatures:
 
     def _make(self) -> FeatureBook:
         reader = DecisionReader(self._engine)
+        champions = promotion.champions(self._engine)
         looked: dict[str, Looked] = {}
         features: list[FeatureFacts] = []
         for kind, service in SERVICES.items():
             seen: LiveType = live(service, reader.newest_groups(Filters(type=kind, status="decided"), DECISIONS))
             looked[kind] = Looked(seen.decisions, seen.others, seen.since)
-            learnt = self._learnt(kind)
+            card = self._cards.find(champions[kind].digest) if kind in champions else None
+            learnt = card.features if card else {}
             features += [
-                FeatureFacts(kind, feature, service.view_version, learnt.get(feature.name, card), seen.features.get(feature.name))
-                for feature, card in zip(service.features, _cards(kind), strict=True)
+                FeatureFacts(kind, feature, service.view_version, learnt.get(feature.name, plain), seen.features.get(feature.name))
+                for feature, plain in zip(service.features, _cards(kind), strict=True)
             ]
-        return FeatureBook(features, looked, self._now())
+        columns = [one for kind, model in champions.items() if kind not in SERVICES for one in self._columns(model)]
+        return FeatureBook(features, looked, self._now(), columns)
 
-    def _learnt(self, kind: str) -> Mapping[str, FeatureCard]:
-        """The cards of the champion of a type."""
-        champion = next((one for one in promotion.history(self._engine, kind) if one.alias == promotion.CHAMPION), None)
-        version = promotion.find_version(self._engine, champion.name, champion.version) if champion else None
-        card = self._cards.find(version.digest) if version else None
-        return card.features if card else {}
+    def _columns(self, model: promotion.ModelVersion) -> Iterable[ColumnFacts]:
+        """The columns that a custom type is asked with; none where its artifact is not here."""
+        card = self._cards.find(model.digest)
+        if card is None or card.encoder is None:
+            return
+        for one in card.encoder.inputs:
+            made = [feature for feature in card.features.values() if feature.group == one.name]
+            yield ColumnFacts(model.type, (model.name, model.version, model.digest), one.name, one.kind, one.required, made)
 
 
 @cache

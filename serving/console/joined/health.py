@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from feature_store.backfill import standing
 from feature_store.database import reading
 from feature_store.gaps import read_gaps
 from feature_store.tables import events
@@ -17,7 +18,7 @@ from feature_store.times import DAY, HOUR, Millis
 from governance.ledger.tables import decisions
 from governance.promotion import generation
 from governance.tables import trainings
-from serving import parity
+from serving import expiry, parity
 from serving.api.system import Probes
 from serving.console.watching import MANY_EVENTS, Features, HealthFacts, ReplicaFacts
 
@@ -35,17 +36,26 @@ class ServiceHealth:
         features: for the newest fact that decisions used.
         replicas: how many decision processes there should be.
         parity_every_s: how often the parity check is made; ``None`` where it is not.
+        expiry_every_s: how often what is past its time is forgotten; ``None`` where it is not.
         now: the clock.
     """
 
     def __init__(
-        self, probes: Probes, features: Features, *, replicas: int, parity_every_s: float | None, now: Callable[[], Millis]
+        self,
+        probes: Probes,
+        features: Features,
+        *,
+        replicas: int,
+        parity_every_s: float | None,
+        expiry_every_s: float | None = None,
+        now: Callable[[], Millis],
     ) -> None:
         self._probes = probes
         self._engine: Engine = probes.engine
         self._features = features
         self._replicas = replicas
         self._parity_every_s = parity_every_s
+        self._expiry_every_s = expiry_every_s
         self._now = now
 
     def look(self) -> HealthFacts:
@@ -59,6 +69,7 @@ class ServiceHealth:
             "write_ms": None if problem else (time.monotonic() - began) * 1000,
             "wanted": self._replicas,
             "parity_every_s": self._parity_every_s,
+            "expiry_every_s": self._expiry_every_s,
         }
         facts |= self._ask_replicas()
         if problem is None:
@@ -98,5 +109,7 @@ class ServiceHealth:
             "generation": generation(self._engine),
             "fact_at": max(newest, default=None),
             "gap": read_gaps(self._engine).before,
+            "standing": standing(self._engine),
             "parity": parity.newest(self._engine),
+            "expiry": expiry.newest(self._engine),
         }

@@ -44,13 +44,14 @@ def join(
     probes: Probes | None = None,
     replicas: int = 1,
     parity_every_s: float | None = None,
+    expiry_every_s: float | None = None,
 ) -> Wiring:
     """Join the console's ports to one home.
 
     ``keys``, ``models`` and ``datasets_folder`` are folders of the home; ``launch`` starts a queued training outside this process;
     ``publish`` puts a version in service and is ``None`` where no one person alone may; ``base_url`` is how users reach the service, which listens on ``bound_host``;
     ``event_skew`` is how far an event's time may lie ahead of our clock; ``probes`` ask database and replicas, of which there should be
-    ``replicas``; ``parity_every_s`` is how often the parity check is made.
+    ``replicas``; ``parity_every_s`` is how often the parity check is made, ``expiry_every_s`` how often what is past its time is forgotten.
     """
     limits = limits or datasets.Limits()
     cards = Cards(models)
@@ -64,7 +65,9 @@ def join(
         signer=SessionSigner(session_secret(keys / SECRET_FILE)),
         now=times.now,
         features=features,
-        health=ServiceHealth(probes, features, replicas=replicas, parity_every_s=parity_every_s, now=times.now),
+        health=ServiceHealth(
+            probes, features, replicas=replicas, parity_every_s=parity_every_s, expiry_every_s=expiry_every_s, now=times.now
+        ),
         base_url=base_url.rstrip("/"),
         bound_host=bound_host,
         max_upload_bytes=limits.bytes,

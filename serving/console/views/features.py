@@ -7,23 +7,26 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from feature_store.times import Millis
 from feature_store.views.definition import Feature
-from serving.api.features import entities, formula, narrowed
+from serving.api.features import entities, formula, narrowed, narrowed_columns
 from serving.console import texts
 from serving.console.contexts import Column, FeatureGroup, FeatureRow, FeaturesPage, Frame, Option, Pair
 from serving.console.messages import say, say_or
 from serving.console.views import words
-from serving.console.watching import FeatureBook, FeatureFacts, Looked
+from serving.console.watching import ColumnFacts, FeatureBook, FeatureFacts, Looked
 from serving.live_features import LEAST_PERSONAL, LiveFeature, Spread
 
 _MOSTLY = 0.9
 """A share of unknown values that a person should look at."""
 
+_CATEGORIES = 12
+"""Texts of a column that are listed."""
+
 
 def build(frame: Frame, book: FeatureBook, query: Mapping[str, str]) -> FeaturesPage:
     """The page, narrowed to what the query asks for."""
     kind, entity, typed = (query.get(name, "").strip()[:128] for name in ("type", "entity", "q"))
-    shown = narrowed(book.features, kind, entity, typed)
-    kinds = list(dict.fromkeys(one.type for one in book.features))
+    shown, columns = narrowed(book.features, kind, entity, typed), narrowed_columns(book.columns, kind, entity, typed)
+    kinds = list(dict.fromkeys([*(one.type for one in book.features), *(one.type for one in book.columns)]))
     about = dict.fromkeys(entity for one in book.features for entity in entities(one))
     language = frame.language
     return FeaturesPage(
@@ -32,11 +35,10 @@ def build(frame: Frame, book: FeatureBook, query: Mapping[str, str]) -> Features
         entities=_options(language, entity, sorted(((one, entity_name(language, one)) for one in about), key=lambda pair: pair[1])),
         words=typed,
         narrowed=bool(kind or entity or typed),
-        count=say(language, "features.count", shown=len(shown), all=len(book.features)),
-        groups=tuple(
-            _group(language, one, [it for it in shown if it.type == one], book)
-            for one in kinds
-            if any(it.type == one for it in shown)
+        count=say(language, "features.count", shown=len(shown) + len(columns), all=len(book.features) + len(book.columns)),
+        groups=(
+            *(_group(language, one, [it for it in shown if it.type == one], book) for one in kinds if any(it.type == one for it in shown)),
+            *(_columns(language, one, [it for it in columns if it.type == one]) for one in kinds if any(it.type == one for it in columns)),
         ),
     )  # fmt: skip
 
@@ -59,6 +61,53 @@ def _group(language: str, kind: str, features: Sequence[FeatureFacts], book: Fea
         version=features[0].view_version,
         rows=tuple(_row(language, one, book.looked.get(kind, Looked())) for one in features),
     )
+
+
+def _columns(language: str, kind: str, columns: Sequence[ColumnFacts]) -> FeatureGroup:
+    name, version, digest = columns[0].model
+    return FeatureGroup(
+        anchor=f"type-{kind}",
+        label=words.type_name(language, kind),
+        looked=say(language, "features.columns", name=name, version=version),
+        version=digest[:19],
+        rows=tuple(_column_row(language, number, one) for number, one in enumerate(columns, start=1)),
+    )
+
+
+def _column_row(language: str, number: int, one: ColumnFacts) -> FeatureRow:
+    usual = [
+        say(language, "features.usual", value=card.write(card.usual, language))
+        for card in one.features
+        if card.usual is not None and len(one.features) == 1
+    ]
+    return FeatureRow(
+        anchor=f"{one.type}-column-{number}",
+        name=one.column,
+        label=one.column,
+        about=say(language, "features.row"),
+        tags=(say(language, "features.required"),) if one.required else (),
+        bars=(), bars_label="", usual_x="", range="".join(usual), usual="",
+        fresh=say(language, "features.age_request"), defaults="", tone="plain",
+        facts=tuple(_column_facts(language, one)),
+    )  # fmt: skip
+
+
+def _column_facts(language: str, one: ColumnFacts) -> Iterable[Pair]:
+    yield Pair(say(language, "features.f_kind"), say(language, f"columns.{one.kind.value}"))
+    yield Pair(say(language, "features.f_owner"), say(language, "features.owner_file"))
+    if len(one.features) > 1:
+        parts = (
+            f"{card.label[language]} ({card.write(card.usual, language)})" if card.usual is not None else card.label[language]
+            for card in one.features
+        )
+        yield Pair(say(language, "features.f_parts"), words.listed(language, parts))
+    for card in one.features:
+        if card.categories:
+            told = card.categories[:-1]
+            more = [say(language, "features.more", count=len(told) - _CATEGORIES)] if len(told) > _CATEGORIES else []
+            yield Pair(say(language, "features.f_categories"), words.listed(language, (*told[:_CATEGORIES], *more)))
+    yield Pair(say(language, "features.f_required"), say(language, "features.yes" if one.required else "features.no"))
+    yield Pair(say(language, "features.f_reason"), one.features[0].reason_code if one.features else "–", True)
 
 
 def _looked(language: str, looked: Looked, at: Millis) -> str:

@@ -22,6 +22,8 @@ _OLD: Millis = DAY
 """Facts that are older when they are used deserve a look."""
 _OVERDUE = 3
 """After so many turns left out the parity check is overdue."""
+_LATE: Millis = 6 * HOUR
+"""How much later than it should begin a run that forgets may end."""
 _SHOWN = 12
 _SERVERS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
@@ -31,7 +33,7 @@ def build(frame: Frame, facts: HealthFacts, *, decisions: bool, trainings: bool)
     teller = _Teller(frame.language, facts)
     parts = (
         teller.database(), teller.replicas(), teller.recorder(), teller.store(), teller.ingest(), teller.parity(decisions),
-        teller.trainings(trainings),
+        teller.expiry(), teller.trainings(trainings),
     )  # fmt: skip
     tones = [part.badge.tone for part in parts]
     worst = next((state for state in (State.FAILING, State.LOOK) if state in tones), State.WORKING)
@@ -122,20 +124,20 @@ class _Teller:
         return self._part("recorder", State.WORKING, text, self._when("recorded_at", facts.recorded_at))
 
     def store(self) -> PartRow:
-        """How old the facts are that decisions use."""
-        at = self._facts.fact_at
+        """How old the facts are that decisions use, and whether the states follow the definitions."""
+        at, standing = self._facts.fact_at, self._facts.standing
+        told = self._when("fact_at", at) + self._when("gap", self._facts.gap)
+        if standing is not None and standing.open is not None:
+            done = self._say("rebuild_done", done=texts.number(standing.open.done), all=texts.number(standing.open.total))
+            told.append(Pair(self._say("rebuild"), done))
+        more = {"href": "/console/features", "link": say(self._language, "nav.features")}
+        if standing is not None and standing.needed:
+            return self._part("store", State.LOOK, self._say("store_other"), told, **more)
         if at is None:
-            return self._part("store", State.UNKNOWN, self._say("store_none"))
+            return self._part("store", State.UNKNOWN, self._say("store_none"), told)
         old = self._facts.at - at > _OLD
         text = self._say("store_old" if old else "store_ok", age=self._age(at))
-        return self._part(
-            "store",
-            State.LOOK if old else State.WORKING,
-            text,
-            self._when("fact_at", at),
-            href="/console/features",
-            link=say(self._language, "nav.features"),
-        )
+        return self._part("store", State.LOOK if old else State.WORKING, text, told, **more)
 
     def ingest(self) -> PartRow:
         """Whether events arrive."""
@@ -210,6 +212,22 @@ class _Teller:
                 else self._say("parity_example", recorded=_exact(example.recorded), rebuilt=_exact(example.rebuilt)),
                 href=f"/console/decisions/{example.record_id}" if example and decisions else "",
             )
+
+    def expiry(self) -> PartRow:
+        """Whether what is past its time is forgotten."""
+        run, every = self._facts.expiry, self._facts.expiry_every_s
+        if run is None:
+            return self._part("expiry", State.UNKNOWN, self._say("expiry_off" if every is None else "expiry_none"))
+        told = self._when("expiry_at", run.started_at)
+        if run.problem is not None:
+            return self._part("expiry", State.LOOK, self._say("expiry_failed", why=run.problem), told)
+        if every is not None and self._facts.at - run.started_at > every * 1000 + _LATE:
+            text = self._say("expiry_old", age=self._age(run.started_at), every=texts.span(every, self._language))
+            return self._part("expiry", State.LOOK, text, told)
+        if run.done is None:
+            return self._part("expiry", State.WORKING, self._say("expiry_runs"), told)
+        counts = {"events": texts.number(run.done.events), "changed": texts.number(run.done.changed)}
+        return self._part("expiry", State.WORKING, self._say("expiry_ok", age=self._age(run.started_at), **counts), told)
 
     def trainings(self, may_train: bool) -> PartRow:
         """What is learning."""

@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
+from feature_store.backfill import Progress, Standing
+from feature_store.retention import Forgotten
 from feature_store.times import DAY, HOUR, MINUTE
 from feature_store.views import SERVICES
 from serving.api.look_schemas import FeaturesAnswer
 from serving.console.catalogue.watching import TEXTS
 from serving.console.watching import MANY_EVENTS, HealthFacts, ReplicaFacts
+from serving.expiry import Run
 from tests.serving.console.examples import NOW
-from tests.serving.console.watched import EQUAL, MODELS, ODD, WELL, book, checked
+from tests.serving.console.watched import COLUMNS, EQUAL, MODELS, ODD, WELL, book, checked
 
 ALL = sum(len(service.features) for service in SERVICES.values())
 
@@ -49,9 +52,9 @@ def test_the_list_is_narrowed_by_type_entity_and_words(browser: Any) -> None:
     fraud = browser.get("/console/features?type=fraud").text
     assert set(re.findall(r'<li id="(fraud|acceptance|split-order)-', fraud)) == {"fraud"}
     about = browser.get("/console/features?entity=supplier&q=%20Delay ").text
-    names = re.findall(r"<p class=\"soft\"><code>(\w+)</code>", about)
-    assert names
-    assert all("delay" in (name + about).lower() for name in names)
+    rows = [flat(row) for row in re.findall(r'<li id="(?:fraud|acceptance|split-order)-\w+">.*?</details>', about, re.DOTALL)]
+    assert rows
+    assert all("delay" in row.lower() for row in rows)
     assert 'value="Delay"' in about
     assert '<option value="supplier" selected>Supplier</option>' in about
     evil = browser.get('/console/features?q="><script>alert(1)</script>')
@@ -109,6 +112,44 @@ def test_the_route_tells_what_the_page_tells(browser: Any) -> None:
     assert browser.get(f"/v1/features?q={'x' * 200}").status_code == 422
 
 
+def test_the_columns_of_custom_types_are_there_too(world: Any, browser: Any) -> None:
+    world.features.told = replace(book(), columns=COLUMNS)
+    text = browser.login("trainer").get("/console/features").text
+    assert f"{ALL + 3} of {ALL + 3} features" in flat(text)
+    assert "Vendor <b>" not in text
+    group = flat(text.split('id="type-scms-late"')[1])
+    for words in (
+        "as scms-late version 2 learnt them",
+        "Freight Cost",
+        "usual in training: 12.5",
+        "Vendor <b>",
+        "A&B, C",
+        "PO Date · month (3)",
+    ):
+        assert words in group
+    only = browser.get("/console/features?type=scms-late&q=VENDOR").text
+    assert "1 of" in flat(only)
+    assert set(re.findall(r'<h2 id="type-([\w-]+)"', only)) == {"scms-late"}
+    assert 'id="type-scms-late"' not in browser.get("/console/features?entity=customer").text
+    assert 'id="type-scms-late"' in browser.get("/console/features?entity=request").text
+    browser.headers["accept-language"] = "zh"
+    assert "请求中的一列" in browser.get("/console/features?type=scms-late").text
+
+
+def test_the_route_tells_the_columns_of_custom_types(world: Any, browser: Any) -> None:
+    world.features.told = replace(book(), columns=COLUMNS)
+    browser.headers = {"authorization": "Bearer ord_trainer_key"}
+    told = FeaturesAnswer.model_validate(browser.get("/v1/features?type=scms-late").json(), strict=False)
+    assert told.items == []
+    freight, vendor, ordered = told.columns
+    assert (freight.column, freight.kind, freight.required, freight.model.version) == ("Freight Cost", "number", True, 2)
+    assert (freight.features[0].usual, freight.features[0].reason) == (12.5, "FREIGHT_COST")
+    assert (vendor.features[0].usual, vendor.features[0].categories) == ("A&B", ["A&B", "C", "other"])
+    assert [one.name for one in ordered.features] == ["PO Date · month", "PO Date · weekday"]
+    assert browser.get("/v1/features?entity=customer").json()["columns"] == []
+    assert len(browser.get("/v1/features?q=freight").json()["columns"]) == 1
+
+
 @pytest.mark.parametrize(("role", "status"), [("oms", 403), ("reviewer", 200), ("admin", 200)])
 def test_features_are_for_all_who_judge(browser: Any, role: str, status: int) -> None:
     browser.headers = {"authorization": f"Bearer ord_{role}_key"}
@@ -127,8 +168,9 @@ def test_a_service_in_which_everything_works_says_so(browser: Any) -> None:
     assert "38 decisions were rebuilt; every value came out the same." in part(text, "parity")
     assert "2: an event came in the same moment" in part(text, "parity")
     assert "2 of 2 answer" in part(text, "replicas")
+    assert "began 3 h ago: 1,312 events deleted, 40 stripped" in part(text, "expiry")
     assert "scms-late Running" in part(text, "trainings")
-    assert text.count('<svg class="sign ok"') == text.count('<span class="state ok">Works</span>') == 7, "never by colour alone"
+    assert text.count('<svg class="sign ok"') == text.count('<span class="state ok">Works</span>') == 8, "never by colour alone"
 
 
 CASES: list[tuple[str, HealthFacts, str, str]] = [
@@ -142,6 +184,9 @@ CASES: list[tuple[str, HealthFacts, str, str]] = [
     ("recorder", replace(WELL, recorded_at=None), "plain", "No decision has been recorded yet."),
     ("store", replace(WELL, fact_at=NOW - 3 * DAY), "hold", "3 days old"),
     ("store", replace(WELL, fact_at=None), "plain", "No decision has used a fact"),
+    ("store", replace(WELL, gap=NOW - DAY), "ok", "Events may be missing up to"),
+    ("store", replace(WELL, standing=Standing("a", "a", None, Progress(12_000, 48_000), None)), "ok", "12,000 of 48,000 events"),
+    ("store", replace(WELL, standing=Standing("a", "b", None, None, None)), "hold", "made by other definitions"),
     ("ingest", replace(WELL, known_at=NOW - 9 * HOUR), "hold", "None has become known for 9 h"),
     ("ingest", replace(WELL, known_at=None), "plain", "None has ever arrived"),
     ("ingest", replace(WELL, events_last_hour=MANY_EVENTS), "ok", "more than 100,000"),
@@ -150,6 +195,11 @@ CASES: list[tuple[str, HealthFacts, str, str]] = [
     ("parity", replace(WELL, parity=None), "plain", "It has not run yet"),
     ("parity", replace(WELL, parity=None, parity_every_s=None), "plain", "turned off"),
     ("parity", replace(WELL, parity=replace(checked(), started_at=NOW - 50 * MINUTE)), "hold", "50 min old; it should come every 15 min"),
+    ("expiry", replace(WELL, expiry=None), "plain", "It has not run yet"),
+    ("expiry", replace(WELL, expiry=None, expiry_every_s=None), "plain", "Nothing is forgotten by itself"),
+    ("expiry", replace(WELL, expiry=Run(NOW - HOUR, "schedule")), "ok", "It is at work."),
+    ("expiry", replace(WELL, expiry=Run(NOW - HOUR, "schedule", NOW, problem="OperationalError: disk full")), "hold", "disk full. It is tried again"),
+    ("expiry", replace(WELL, expiry=Run(NOW - 3 * DAY, "schedule", NOW, Forgotten())), "hold", "3 days old; there should be one every"),
     ("trainings", replace(WELL, failed_trainings=2), "hold", "2 failed in the last day"),
 ]  # fmt: skip
 

@@ -86,6 +86,28 @@ def test_the_usual_value_is_that_of_the_champion(service: Any, artifacts: Mappin
     assert {one.feature.name: one.card.usual for one in book.features if one.type == "fraud"} == usual
 
 
+def test_the_columns_of_a_published_custom_type_come_from_its_artifact(
+    service: Any, artifacts: Mapping[str, ModelArtifact], tmp_path: Any
+) -> None:
+    (artifact,) = (one for one in artifacts.values() if one.encoder is not None)
+    assert LiveFeatures(service.engine, Cards(tmp_path), now).book().columns == []
+    signer, name = Signer("ordinance.test/log", b"s" * 32), artifact.name
+    version = register_version(
+        service.engine, signer, name=name, kind=name, template="custom", digest=artifact.digest, report={}, created_by="t"
+    )
+    assert LiveFeatures(service.engine, Cards(tmp_path), now).book().columns == [], "it does not answer yet"
+    set_alias(service.engine, signer.verifier, kind=name, alias="champion", name=name, version=version, changed_by="t", note="")
+    assert LiveFeatures(service.engine, Cards(tmp_path), now).book().columns == [], "its artifact is not here"
+    write_artifact(artifact_folder(tmp_path, artifact.digest), artifact.contents)
+    columns = LiveFeatures(service.engine, Cards(tmp_path), now).book().columns
+    assert artifact.encoder is not None
+    assert [(one.column, one.kind, one.required) for one in columns] == [
+        (one.name, one.kind, one.required) for one in artifact.encoder.inputs
+    ]
+    assert {one.model for one in columns} == {(name, version, artifact.digest)}
+    assert [card.name for one in columns for card in one.features] == [card.name for card in artifact.features]
+
+
 def test_every_part_is_asked(service: Any, body: Callable[..., Any], tmp_path: Any) -> None:
     service.decide("fraud", body(), key="k")
     check_parity(service.engine)

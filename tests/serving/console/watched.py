@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 
+from feature_store.columns import Kind
 from feature_store.parity import Difference, FeatureParity, ParityReport
+from feature_store.retention import Forgotten
 from feature_store.times import DAY, HOUR, MINUTE
 from feature_store.views import SERVICES
-from models.features import cards_of_views
-from serving.console.watching import FeatureBook, FeatureFacts, HealthFacts, Looked, ReplicaFacts
+from models.features import FeatureCard, Shown, cards_of_views, code_of_column
+from serving.console.watching import ColumnFacts, FeatureBook, FeatureFacts, HealthFacts, Looked, ReplicaFacts
+from serving.expiry import Run
 from serving.live_features import LiveFeature, spread
 from serving.parity import Checked
 from tests.serving.console.examples import NOW
@@ -48,6 +52,27 @@ def book(decisions: int = 200) -> FeatureBook:
     return FeatureBook(found, looked, NOW)
 
 
+def column(name: str, kind: Kind = Kind.NUMBER, **more: Any) -> FeatureCard:
+    shown = Shown.CATEGORY if kind is Kind.CATEGORY else Shown.NUMBER
+    return FeatureCard(
+        name, {"en": name, "zh": name}, shown, "", code_of_column(name.partition(" · ")[0]), name.partition(" · ")[0], **more
+    )
+
+
+COLUMNS = (
+    ColumnFacts("scms-late", ("scms-late", 2, "sha256:" + "ab" * 32), "Freight Cost", Kind.NUMBER, True, (column("Freight Cost", usual=12.5),)),
+    ColumnFacts(
+        "scms-late", ("scms-late", 2, "sha256:" + "ab" * 32), "Vendor <b>", Kind.CATEGORY, False,
+        (column("Vendor <b>", Kind.CATEGORY, usual=0.0, categories=("A&B", "C", "other")),),
+    ),
+    ColumnFacts(
+        "scms-late", ("scms-late", 2, "sha256:" + "ab" * 32), "PO Date", Kind.TIME, False,
+        (column("PO Date · month", usual=3.0), column("PO Date · weekday", usual=None)),
+    ),
+)  # fmt: skip
+"""The columns of a custom type."""
+
+
 @dataclass
 class Features:
     told: FeatureBook = field(default_factory=book)
@@ -73,6 +98,7 @@ MODELS = {kind: {"name": kind, "version": 2, "digest": "sha256:x"} for kind in S
 WELL = HealthFacts(
     at=NOW, database="sqlite", write_ms=1.4, replicas=(ReplicaFacts("4711", 3, MODELS), ReplicaFacts("4712", 3, MODELS)), wanted=2, generation=3,
     recorded_at=NOW - MINUTE, known_at=NOW - 2 * MINUTE, events_last_hour=1_204, fact_at=NOW - 3 * MINUTE, parity=checked(), parity_every_s=900.0,
+    expiry=Run(NOW - 3 * HOUR, "schedule", NOW - 3 * HOUR + MINUTE, Forgotten(1_312, 40, 7, 90)), expiry_every_s=86_400.0,
     trainings=(("t-1", "scms-late", "running"),),
 )  # fmt: skip
 
