@@ -56,6 +56,7 @@ def train_file(settings: Settings, asked: Asked, say: Callable[[str], None]) -> 
     base = wire_base(settings)
     try:
         migrate(base.engine)
+        service.check_name_is_free(base.engine, name, asked.template)
         if asked.publish and not base.home.demo:
             raise TrainRefused("--publish is for demo homes. Here a second person approves: submit the version in the console.")
         shop = workshop(base)

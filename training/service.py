@@ -76,12 +76,13 @@ def ask(engine: Engine, folder: Path, *, dataset_id: str, template: str, name: s
     """Queue a training after what can be checked at once.
 
     Raises:
-        DataRefused: unknown dataset or template, no target, an unusable name; nothing is queued.
+        DataRefused: unknown dataset or template, no target, a name that is not usable or answers another type; nothing is queued.
     """
     dataset = datasets.find(engine, folder, dataset_id)
     if dataset is None:
         raise DataRefused([unknown_dataset(dataset_id)])
     name = name_of(template=template, name=name, file=dataset.name, target=wanted.choices.target)
+    check_name_is_free(engine, name, template)
     return jobs.create(engine, dataset_id=dataset_id, name=name, template=template, wanted=wanted, started_by=started_by)
 
 
@@ -105,6 +106,18 @@ def name_of(*, template: str, name: str | None, file: str, target: str | None) -
     except promotion.ModelRefused as error:
         raise DataRefused([DataProblem("bad_name", ("name",), error.text)]) from error
     return name
+
+
+def check_name_is_free(engine: Engine, name: str, template: str) -> None:
+    """Check that a model of a template may go on under a name: to be asked before a training, which takes its time.
+
+    Raises:
+        DataRefused: the versions of that name answer another decision type.
+    """
+    try:
+        promotion.check_type(engine, name, templates.find(template).type or name)
+    except promotion.ModelRefused as error:
+        raise DataRefused([DataProblem("bad_name", ("name",), error.text)]) from error
 
 
 def suggested_name(file: str, target: str) -> str:
@@ -314,6 +327,6 @@ def _known(engine: Engine, training_id: str) -> Training:
 
 
 __all__ = [
-    "Choices", "Registered", "Wanted", "Workshop", "ask", "name_of", "publish", "register", "run_training", "suggested_name",
+    "Choices", "Registered", "Wanted", "Workshop", "ask", "check_name_is_free", "name_of", "publish", "register", "run_training", "suggested_name",
     "train_checked", "train_history",
 ]  # fmt: skip

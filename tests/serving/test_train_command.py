@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from governance.promotion import register_version
 from serving.cli import main
+from serving.migrate import migrate
+from serving.settings import Settings
+from serving.wiring import wire_base
 
 FILE = "a,late\n" + "1,0\n2,1\n" * 60
 
@@ -48,3 +52,20 @@ def test_of_a_file_that_cannot_be_read_nothing_is_kept(tmp_path: Path, content: 
     assert main(["train", str(path), "--template", "custom", "--target", "b", "--home", str(home)]) == 1
     assert capsys.readouterr().err.startswith("ordinance: ")
     assert not list((home / "datasets").iterdir())
+
+
+def test_a_name_that_answers_another_type_is_refused_before_anything_is_kept(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    base = wire_base(Settings(home=home))
+    migrate(base.engine)
+    register_version(
+        base.engine, base.signer, name="late", kind="fraud", template="fraud", digest=f"sha256:{'0' * 64}", report={}, created_by="t"
+    )
+    base.engine.dispose()
+    assert main(["train", str(file), "--template", "custom", "--target", "late", "--name", "late", "--home", str(home)]) == 1
+    out, error = capsys.readouterr()
+    assert "answer 'fraud'" in error
+    assert (error.count("\n"), out) == (1, "")
+    assert not (home / "datasets").exists() or not list((home / "datasets").iterdir())

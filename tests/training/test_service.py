@@ -284,3 +284,13 @@ def test_dataclasses_of_a_training_are_values(each_workshop):
     assert jobs.find(each_workshop.engine, queued.training_id) == queued
     with pytest.raises(dataclasses.FrozenInstanceError):
         queued.state = State.DONE
+
+
+def test_a_name_that_answers_another_type_is_refused_before_training(workshop):
+    promotion.register_version(
+        workshop.engine, SIGNER, name="late", kind="fraud", template="fraud", digest=f"sha256:{'0' * 64}", report={}, created_by="t"
+    )
+    with pytest.raises(DataRefused, match="answer 'fraud'") as refused:
+        queue(workshop, orders(200), name="late")
+    assert [problem.loc for problem in refused.value.problems] == [("name",)]
+    assert jobs.listing(workshop.engine, 10) == []
