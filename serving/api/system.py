@@ -6,7 +6,7 @@ import asyncio
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -19,8 +19,10 @@ from starlette.responses import PlainTextResponse, Response
 
 from feature_store.database import reading
 from governance.ledger.tables import decisions, records
+from governance.monitoring import Watched
 from governance.tables import principals
 from serving import parity
+from serving.confidence import ConfidenceWatch
 
 FIGURES_AGE_S = 15.0
 """Figures are counted at most this often, however many scrapers ask."""
@@ -99,17 +101,19 @@ class _Figures:
     def __init__(self, probes: Probes, clock: Callable[[], float]) -> None:
         self._probes = probes
         self._clock = clock
+        self._watch: ConfidenceWatch | None = None
         self._text = ""
         self._at: float | None = None
 
     def text(self) -> str:
         if self._at is None or self._clock() - self._at > FIGURES_AGE_S:
-            self._text = "".join(_lines(self._probes))
+            self._watch = self._watch or ConfidenceWatch(self._probes.engine)
+            self._text = "".join(_lines(self._probes, self._watch))
             self._at = self._clock()
         return self._text
 
 
-def _lines(probes: Probes) -> Iterable[str]:
+def _lines(probes: Probes, watch: ConfidenceWatch) -> Iterable[str]:
     told, deciding = probes.deciding()
     yield _head("ordinance_info", "gauge", "The version that runs.")
     yield _line("ordinance_info", {"version": version("ordinance")}, 1)
@@ -124,6 +128,7 @@ def _lines(probes: Probes) -> Iterable[str]:
             ).all()
             checked = parity.newest(probes.engine)
             waiting = connection.execute(select(func.count()).where(records.c.seq.is_(None))).scalar_one()
+        watched = watch.current()
     except SQLAlchemyError:
         yield _line("ordinance_ready", {"part": "database"}, 0)
         return
@@ -134,6 +139,7 @@ def _lines(probes: Probes) -> Iterable[str]:
     yield _head("ordinance_records_not_integrated", "gauge", "Records promised, not yet integrated: how blind the log is.")
     yield _line("ordinance_records_not_integrated", {}, waiting)
     yield from _parity_lines(checked)
+    yield from _confidence_lines(watched)
     yield _head("ordinance_model_version", "gauge", "The version that answers for a decision type.")
     for decision_type, model in told.get("models", {}).items():
         yield _line("ordinance_model_version", {"type": decision_type, "name": model["name"]}, model["version"])
@@ -152,6 +158,30 @@ def _parity_lines(checked: parity.Checked | None) -> Iterable[str]:
             yield _line("ordinance_parity_differing_values", {"type": one.type, "feature": one.name}, one.differing)
     yield _head("ordinance_parity_checked_timestamp_seconds", "gauge", "When the last parity check was made.")
     yield _line("ordinance_parity_checked_timestamp_seconds", {}, checked.started_at / 1000)
+
+
+_CONFIDENCE = {
+    "ece": ("ordinance_model_calibration_error", "Expected calibration error of live decisions whose truth is known."),
+    "coverage": ("ordinance_model_interval_coverage", "Share of these decisions whose interval holds the observed rate; told at 0.9."),
+    "auc": ("ordinance_model_auc", "How well these decisions were ranked: 0.5 is chance, 1 is perfect."),
+    "event_rate": ("ordinance_model_event_rate", "How often the predicted event came about."),
+    "mean_probability": ("ordinance_model_mean_probability", "How often it was predicted to."),
+}
+
+
+def _confidence_lines(watched: Sequence[Watched]) -> Iterable[str]:
+    labels = [({"type": one.type, "name": one.model_name, "version": str(one.model_version)}, one) for one in watched]
+    if labels:
+        yield _head("ordinance_labelled_decisions", "gauge", "Decisions of the last 60 days whose truth is known.")
+    for label, one in labels:
+        yield _line("ordinance_labelled_decisions", label, one.labelled)
+    for figure, (name, text) in _CONFIDENCE.items():
+        told = [(label, one.figures[figure]) for label, one in labels]
+        if any(value is not None for _, value in told):
+            yield _head(name, "gauge", text)
+        for label, value in told:
+            if value is not None:
+                yield _line(name, label, value)
 
 
 def _head(name: str, kind: str, text: str) -> str:
