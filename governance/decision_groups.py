@@ -47,7 +47,7 @@ def decision_groups(
     """
     review = decision.review
     groups: dict[str, object] = {
-        "policy": _policy_group(decision, policy),
+        "policy": _policy_group(inputs, decision, policy),
         "alternatives": list(decision.alternatives),
         "outcome": {
             "outcome": decision.outcome,
@@ -135,15 +135,18 @@ def _how_explained(decision: Decision, explanation: Explanation, described: Sequ
     return known
 
 
-def _policy_group(decision: Decision, policy: Policy) -> dict[str, Any]:
+def _policy_group(inputs: Inputs, decision: Decision, policy: Policy) -> dict[str, Any]:
     results = decision.policy.results if decision.policy else ()
-    return {
+    group: dict[str, Any] = {
         "id": policy.id,
         "version": policy.version,
         "digest": policy.digest,
         "parameters": {name: value if isinstance(value, bool) else tidy(value) for name, value in policy.values.items()},
         "results": [{"id": r.id, "hard": r.hard, "passed": r.passed, "detail": r.detail} for r in results],
     }
+    if inputs.rivals:  # several policies are in force for the type: which one judged, and beside which
+        group |= {"scope": policy.scope.text, "rivals": [list(rival) for rival in inputs.rivals]}
+    return group
 
 
 def _snapshot_group(snapshot: FeatureSnapshot) -> dict[str, Any]:

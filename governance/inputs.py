@@ -44,6 +44,7 @@ class Inputs:
         failure: set when the answer is a fallback.
         switch: the type's kill switch where it is not at ``normal``.
         lists: the entries of allow and block lists that name the order at the decision time.
+        rivals: the other policies in force for the type, whose scope did not hold or was less specific: id, version, digest.
     """
 
     type: str
@@ -60,3 +61,4 @@ class Inputs:
     failure: Failure | None = None
     switch: Switch | None = None
     lists: tuple[Listed, ...] = ()
+    rivals: tuple[tuple[str, int, str], ...] = ()

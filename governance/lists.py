@@ -126,6 +126,11 @@ class Lists:
                 held.pop(key, None)
         return Lists(held, change_id)
 
+    def without_expired(self, at: Millis) -> Lists:
+        """These lists without what expired before ``at``: memory holds no more than what can still count."""
+        kept = {key: tuple(one for one in some if one[0].expires_at is None or one[0].expires_at > at) for key, some in self.held.items()}
+        return Lists({key: some for key, some in kept.items() if some}, self.change_id)
+
 
 def read_lists(engine: Engine, before: Lists, at: Millis) -> Lists:
     """What is in force now: only what changed since ``before`` is read. ``at`` is a time that no later decision lies before."""

@@ -142,8 +142,8 @@ class ScopeDocument(Strict):
 
     def value(self) -> Scope:
         """As :func:`governance.policy_scope.choose` reads it."""
-        parts = [frozenset(part or ()) for part in (self.regions, self.channels, self.tags)]
-        return Scope(*parts, self.since, self.until, self.rank or 0)
+        regions, channels, tags = (frozenset(part or ()) for part in (self.regions, self.channels, self.tags))
+        return Scope(regions, channels, tags, self.since, self.until, self.rank or 0)
 
 
 class PolicyDocument(Strict):

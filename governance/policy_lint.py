@@ -115,8 +115,8 @@ def _without(document: dict[str, Any], locs: Sequence[Loc], places: dict[str, li
             kept[name] = [one for at, one in enumerate(kept[name]) if at not in bad]
             places[name] = [place for at, place in enumerate(places[name]) if at not in bad]
     whole = {loc[0] for loc in locs if loc and not (loc[0] in _LISTS and len(loc) > 1 and isinstance(loc[1], int))}
-    for name in whole:
-        kept.pop(str(name), None)
+    for member in whole:
+        kept.pop(str(member), None)
     missing = {name: value for name, value in _PLACEHOLDERS.items() if name not in kept or (name == "fallbacks" and not kept[name])}
     return kept | missing
 

@@ -11,6 +11,7 @@ import orjson
 from pydantic import ValidationError
 
 from feature_store.order import FROM_WIRE, Order
+from feature_store.times import Millis
 from governance.decision import Stage
 from governance.policy import Policy
 from models.specs import DecisionType
@@ -109,21 +110,19 @@ def parse_body(raw: bytes) -> dict[str, Any] | Problem:
     return value
 
 
-def admit(ask: Ask, force: Force, fingerprint: Callable[[bytes], bytes]) -> Admitted | Problem:
-    """Validate a request against its schema and the policies in force."""
+def admit(ask: Ask, force: Force, fingerprint: Callable[[bytes], bytes], at: Millis) -> Admitted | Problem:
+    """Validate a request against its schema and the policies in force for it at this time."""
     types = ORDER_TYPES if ask.type == ORDERS else (ask.type,)
-    policies = {}
-    for decision_type in types:
-        policy = force.policy(decision_type)
-        if policy is None:
-            return unknown_type(ask.type, force)
-        policies[decision_type] = policy
+    if any(force.policy(decision_type) is None for decision_type in types):
+        return unknown_type(ask.type, force)
     try:
         body = BODIES.get(ask.type, CustomBody).model_validate(ask.body, context=FROM_WIRE)
     except ValidationError as error:
         return validation_problem(error)
     if body.mode == "live" and (refusal := refuse_key(ask.key)) is not None:
         return refusal
+    order = body.order if isinstance(body, OrderBody) else None
+    policies = {name: judging for name in types if (judging := force.judging(name, order, at)) is not None}
     fallbacks = _fallbacks(body.fallback, policies)
     if isinstance(fallbacks, Problem):
         return fallbacks

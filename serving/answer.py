@@ -136,7 +136,7 @@ class Answerer:
     async def _answer(self, ask: Ask) -> Reply:
         started_at, force = self._edges.clock(), self._edges.force()
         # 1. Admit: is it a request that may be decided?
-        admitted = admit(ask, force, self._edges.fingerprint)
+        admitted = admit(ask, force, self._edges.fingerprint, started_at)
         if isinstance(admitted, Problem):
             return refuse(admitted)
         timing = Timing(started_at, ask.started)

@@ -1,28 +1,38 @@
 """Keeps a replica up to date: asks the database what is in force and loads new models in a thread, beside the requests.
 
-Publishing is a row in the alias history. Each replica sees it within a second, whoever wrote it; the models are read and compiled off the
-request path and swapped in as one value, so that no request waits or fails.
+Publishing a model, rolling out a policy, an entry on a list and the turn of a switch are rows with growing numbers. Each replica sees them
+within a second, whoever wrote them; what they name is read and compiled off the request path and swapped in as one value, so that no request
+waits or fails.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import Engine
 
+from feature_store.times import HOUR, MINUTE, now
+from governance.changes import Marks, marks
 from governance.decision import Models
+from governance.killswitch import off_normal, standing
 from governance.ledger.receipt import Verifier
+from governance.lists import read_lists
 from governance.opinion import Deployed
 from governance.policy_document import default_policies
-from governance.promotion import CHAMPION, Deployment, ModelVersion, current, generation
+from governance.policy_rollout import load_in_force
+from governance.promotion import CHAMPION, Deployment, ModelVersion, current
 from governance.values import ModelUse
 from models import splitting
 from models.artifact import artifact_folder, load_artifact
-from serving.force import Force
+from serving.force import Force, sorted_policies
 
 log = logging.getLogger(__name__)
+
+_LATE = 10 * MINUTE
+"""A list entry is kept in memory for so long after it expired: no decision that is under way is older."""
 
 
 class ForceKeeper:
@@ -41,6 +51,8 @@ class ForceKeeper:
         self._verifier = verifier
         self._refresh_s = refresh_s
         self._force = Force({}, default_policies(), -1)
+        self._marks = Marks(-1, 0, 0)
+        self._pruned_at = now()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="models", daemon=True)
 
@@ -67,21 +79,32 @@ class ForceKeeper:
 
     def refresh(self) -> bool:
         """Ask once; returns whether something changed."""
-        if generation(self._engine) == self._force.generation:
+        told = marks(self._engine)
+        if told == self._marks:
             return False
-        self._force = self._load(current(self._engine, self._verifier))
+        force = self._force
+        if told.aliases != self._marks.aliases or force.generation < 0:
+            force = self._load(current(self._engine, self._verifier))
+        if told.lists != self._marks.lists:
+            force = replace(force, lists=read_lists(self._engine, force.lists, now() - _LATE))
+        if told.switches != self._marks.switches:
+            force = replace(force, switches=off_normal(standing(self._engine)))
+        self._force, self._marks = force, told
         return True
 
     def _follow(self) -> None:
         while not self._stopping.wait(self._refresh_s):
             try:
+                before = self._marks
                 if self.refresh():
-                    log.warning("generation %d is in force", self._force.generation)
+                    log.warning("in force is now %s, before it was %s", self._marks, before)
+                if now() - self._pruned_at > HOUR:
+                    self._force, self._pruned_at = replace(self._force, lists=self._force.lists.without_expired(now() - _LATE)), now()
             except Exception:  # what is loaded goes on deciding; the next round asks again
                 log.exception("what is in force could not be read")
 
     def _load(self, deployment: Deployment) -> Force:
-        """Load every champion. One that cannot be read leaves its type to the version before, and is named in ``problems``."""
+        """Load every champion and every policy in force. One that cannot be read leaves its type to the version before, and is named in ``problems``."""
         models: dict[str, Deployed] = {}
         problems: dict[str, str] = {}
         before: Models = self._force.models
@@ -93,7 +116,19 @@ class ForceKeeper:
                 problems[decision_type] = f"{serving.model.name} version {serving.model.version} cannot be loaded: {error}"
                 if decision_type in before:
                     models[decision_type] = before[decision_type]
-        return Force(models, self._force.policies, deployment.generation, problems)
+        known = {one.digest: one for one in (*self._force.policies.values(), *(it for some in self._force.scoped.values() for it in some))}
+        loaded, unusable = load_in_force(self._engine, known)
+        for problem in unusable.values():
+            log.error("%s", problem)
+        policies, scoped = sorted_policies(default_policies(), list(loaded.values()))
+        return replace(
+            self._force,
+            models=models,
+            policies=policies,
+            scoped=scoped,
+            generation=deployment.generation,
+            problems={**problems, **unusable},
+        )
 
     def _deployed(self, version: ModelVersion, before: Deployed | None) -> Deployed:
         use = ModelUse(version.name, version.version, version.digest, CHAMPION)
