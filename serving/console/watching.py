@@ -11,6 +11,7 @@ from feature_store.backfill import Standing
 from feature_store.columns import Kind
 from feature_store.times import Millis
 from feature_store.views.definition import Feature
+from governance.monitoring import Watched
 from models.features import FeatureCard
 from serving.expiry import Run
 from serving.live_features import LiveFeature
@@ -125,6 +126,7 @@ class HealthFacts:
         parity_every_s: how often it is made; ``None`` where it is not.
         expiry: the newest run that forgot what is past its time.
         expiry_every_s: how often there should be one; ``None`` where there is none.
+        watched: what the versions were worth whose decisions' truth is known.
         trainings: that run or wait: id, name, state.
         failed_trainings: of the last day.
     """
@@ -147,6 +149,7 @@ class HealthFacts:
     parity_every_s: float | None = None
     expiry: Run | None = None
     expiry_every_s: float | None = None
+    watched: Sequence[Watched] = ()
     trainings: Sequence[tuple[str, str, str]] = ()
     failed_trainings: int = 0
 

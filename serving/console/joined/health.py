@@ -20,6 +20,7 @@ from governance.promotion import generation
 from governance.tables import trainings
 from serving import expiry, parity
 from serving.api.system import Probes
+from serving.confidence import ConfidenceWatch
 from serving.console.watching import MANY_EVENTS, Features, HealthFacts, ReplicaFacts
 
 _ASKS = 4
@@ -57,6 +58,7 @@ class ServiceHealth:
         self._parity_every_s = parity_every_s
         self._expiry_every_s = expiry_every_s
         self._now = now
+        self._confidence = ConfidenceWatch(self._engine, now)
 
     def look(self) -> HealthFacts:
         """Ask every part."""
@@ -111,5 +113,6 @@ class ServiceHealth:
             "gap": read_gaps(self._engine).before,
             "standing": standing(self._engine),
             "parity": parity.newest(self._engine),
+            "watched": self._confidence.current(),
             "expiry": expiry.newest(self._engine),
         }

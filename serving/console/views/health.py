@@ -9,6 +9,8 @@ from typing import Any
 from feature_store.parity import ParityReport
 from feature_store.times import DAY, HOUR, Millis, format_time
 from feature_store.views import SERVICES
+from governance.monitoring import FEWEST, Watched
+from serving.confidence import newest, strays
 from serving.console import texts
 from serving.console.contexts import Badge, Frame, HealthPage, OddFeature, Pair, PartRow
 from serving.console.messages import say
@@ -33,7 +35,7 @@ def build(frame: Frame, facts: HealthFacts, *, decisions: bool, trainings: bool)
     teller = _Teller(frame.language, facts)
     parts = (
         teller.database(), teller.replicas(), teller.recorder(), teller.store(), teller.ingest(), teller.parity(decisions),
-        teller.expiry(), teller.trainings(trainings),
+        teller.confidence(), teller.expiry(), teller.trainings(trainings),
     )  # fmt: skip
     tones = [part.badge.tone for part in parts]
     worst = next((state for state in (State.FAILING, State.LOOK) if state in tones), State.WORKING)
@@ -212,6 +214,31 @@ class _Teller:
                 else self._say("parity_example", recorded=_exact(example.recorded), rebuilt=_exact(example.rebuilt)),
                 href=f"/console/decisions/{example.record_id}" if example and decisions else "",
             )
+
+    def confidence(self) -> PartRow:
+        """Whether probabilities still mean what they say, by the labels that came back."""
+        told = newest(self._facts.watched)
+        judged = [one for one in told if one.labelled >= FEWEST]
+        facts = [Pair(self._version(one), self._figures(one)) for one in told]
+        if not judged:
+            count = texts.number(sum(one.labelled for one in told))
+            return self._part("confidence", State.UNKNOWN, self._say("confidence_none", count=count, fewest=FEWEST), facts)
+        off = [self._version(one) for one in judged if strays(one)]
+        if off:
+            text = self._say("confidence_off", models=words.listed(self._language, off))
+            return self._part("confidence", State.LOOK, text, facts)
+        return self._part("confidence", State.WORKING, self._say("confidence_ok"), facts)
+
+    def _version(self, one: Watched) -> str:
+        return f"{words.type_name(self._language, one.type)} v{one.model_version}"
+
+    def _figures(self, one: Watched) -> str:
+        shown = [self._say("confidence_labelled", count=texts.number(one.labelled))]
+        for name in ("ece", "coverage", "auc"):
+            value = one.figures.get(name)
+            if value is not None:
+                shown.append(self._say(f"confidence_{name}", value=texts.percent(value) if name != "auc" else f"{value:.3f}"))
+        return ("；" if self._language == "zh" else "; ").join(shown)
 
     def expiry(self) -> PartRow:
         """Whether what is past its time is forgotten."""
