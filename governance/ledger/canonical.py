@@ -33,7 +33,7 @@ _EXPONENT = re.compile(rb"e(?<=[0-9]e)[-+]?[0-9]{1,3}[,\]}]")
 # What these find is looked at again from where a number can begin, so that "low = 1e-05, ..." within a string costs no more than this.
 _IS_EXPONENT = re.compile(rb'["\[,]-?[0-9.]+e[-+]?[0-9]{1,3}[,\]}]')
 _IS_WHOLE_FLOAT = re.compile(rb'["\[,]-?[0-9]+\.0[,\]}]')
-_LARGE = re.compile(rb"[0-9]{16}")
+_LARGE = re.compile(rb"[\[,:]-?[0-9]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,8 @@ def read(text: bytes) -> object:
     Raises:
         ValueError: the text is not JSON.
     """
-    return json.loads(text, parse_int=_number) if _LARGE.search(text) else orjson.loads(text)
+    large = _LARGE.search(text) if text[:1] in {b"[", b"{"} else True  # the digits of a fraction are many and harmless
+    return json.loads(text, parse_int=_number) if large else orjson.loads(text)
 
 
 def _number(text: str) -> float:

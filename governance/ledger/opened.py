@@ -32,6 +32,14 @@ class Seeds:
         return self.by_group.get(group, self.rest)
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The groups of a record by name, as JSON values and as the canonical texts that its entry commits to."""
+
+    groups: Mapping[str, Any]
+    texts: Mapping[str, bytes]
+
+
 def read_seeds(stored: bytes) -> Seeds:
     """Read the ``seeds`` column.
 
@@ -91,15 +99,26 @@ def check(entry: bytes, leaf_hash: bytes, body: bytes, seeds: bytes, response: b
     Raises:
         RecordCorrupt: they do not; the message says which.
     """
+    open_checked(entry, leaf_hash, body, seeds, response)
+
+
+def open_checked(entry: bytes, leaf_hash: bytes, body: bytes, seeds: bytes, response: bytes | None = None) -> Opened:
+    """As :func:`check`, and the groups that were checked.
+
+    Raises:
+        RecordCorrupt: they do not fit together; the message says which.
+    """
     if merkle.leaf_hash(entry) != leaf_hash:
         raise RecordCorrupt("the leaf hash is not that of the entry")
     try:
         committed = _base64url(orjson.loads(entry)["commitment"])
-        texts = {name: canonical(value) for name, value in read_groups(body, response).items()}
+        groups = read_groups(body, response)
+        texts = {name: canonical(value) for name, value in groups.items()}
     except (ValueError, KeyError, TypeError, RecordInvalid) as error:
         raise RecordCorrupt("the entry of a record cannot be read") from error
     if commitment_root(texts, read_seeds(seeds).of) != committed:
         raise RecordCorrupt("the groups of the record are not those that its entry commits to")
+    return Opened(groups, texts)
 
 
 def _base64url(text: str) -> bytes:

@@ -19,7 +19,7 @@ from feature_store.database import Reads, reading
 from feature_store.times import Millis
 from governance.ledger.compression import decompress
 from governance.ledger.errors import CursorInvalid, RecordCorrupt
-from governance.ledger.opened import check, read_groups
+from governance.ledger.opened import Opened, check, open_checked, read_groups
 from governance.ledger.receipt import Receipt
 from governance.ledger.rows import pack, unpack
 from governance.ledger.tables import decisions, records
@@ -143,6 +143,15 @@ class StoredDecision:
             RecordCorrupt: it is not.
         """
         check(self.entry, self.receipt.leaf_hash, self.body, self.seeds, self.response)
+
+    @cached_property
+    def opened(self) -> Opened:
+        """The groups after :meth:`check`, which is made once.
+
+        Raises:
+            RecordCorrupt: something stored is not what the entry commits to.
+        """
+        return open_checked(self.entry, self.receipt.leaf_hash, self.body, self.seeds, self.response)
 
 
 @dataclass(frozen=True, slots=True)

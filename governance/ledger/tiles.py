@@ -206,6 +206,16 @@ class TiledTree:
             folded = node_hash(parts.pop(), folded)
         return folded
 
+    def root_at(self, size: int) -> bytes:
+        """The root that this tree had when it had ``size`` leaves.
+
+        Raises:
+            ProofInvalid: it never had that many.
+        """
+        if not 0 <= size <= self.size:
+            raise ProofInvalid(f"a tree of {self.size} never had {size} leaves")
+        return TiledTree(size, lambda tile: self.hashes(tile.level, tile.index)[: tile.width * HASH]).root()
+
     def inclusion_proof(self, index: int) -> list[bytes]:
         """As :func:`governance.ledger.merkle.inclusion_proof`, from tiles.
 

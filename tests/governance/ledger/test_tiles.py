@@ -102,6 +102,7 @@ def test_roots_and_proofs_out_of_tiles_are_those_of_all_leaves(sizes: list[int],
     assert tree.inclusion_proof(index) == merkle.inclusion_proof(leaves, index)
     old = data.draw(st.integers(1, size))
     assert tree.consistency_proof(old) == merkle.consistency_proof(leaves, old)
+    assert tree.root_at(old) == merkle.root(leaves[:old])
 
 
 def test_deep_trees_climb_through_every_level() -> None:
