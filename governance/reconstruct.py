@@ -95,8 +95,7 @@ def open_record(stored: StoredDecision) -> Mapping[str, Any]:
     if not stored.body or not stored.seeds:
         raise NotReplayable(Why.ERASED, "what the record held of the person was erased")
     try:
-        stored.check()
-        return stored.groups
+        return stored.opened.groups
     except RecordCorrupt as error:
         raise NotReplayable(Why.RECORD_CORRUPT, str(error)) from error
 

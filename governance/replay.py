@@ -25,6 +25,7 @@ from governance.decision import decide
 from governance.decision_groups import decision_groups
 from governance.differences import Difference, compare
 from governance.ledger.canonical import Canonical, canonical
+from governance.ledger.opened import Opened
 from governance.ledger.record import Numbers
 from governance.ledger.store import Damaged, StoredDecision
 from governance.precedence import PRECEDENCE, resolve
@@ -38,6 +39,9 @@ RUNNING = ("build", "environment")
 _TOLD = ("outcome", "status", "fallback_reason", "review")
 _TOLD_DETAILS = ("shipments", "unfilled", "accepted_lines", "prediction")
 """What the OMS acts on, of an outcome and of its details."""
+
+_KEPT_PARTS = 64
+"""Parts of an order are next to it in every listing, so few are remembered."""
 
 Libraries = Callable[[str], Sequence[str] | None]
 """The libraries behind an environment's digest, as ``name==version``; ``None`` where nobody kept the list."""
@@ -108,20 +112,29 @@ class Replayer:
         self._find = find
         self._libraries = libraries
         self._changed: dict[tuple[str, str, str], Difference] = {}
+        self._parts: dict[str, Replay] = {}
 
-    def replay(self, stored: StoredDecision | Damaged) -> Replay:
-        """Replay one decision, or the decisions on a whole order; never raises for what is stored."""
+    def replay(self, stored: StoredDecision | Damaged, *, keep: bool = False) -> Replay:
+        """Replay one decision, or the decisions on a whole order; never raises for what is stored.
+
+        Args:
+            stored: the decision.
+            keep: whether the replays of its parts are wanted again soon.
+        """
         line = stored.line
         try:
             if isinstance(stored, Damaged):
                 raise NotReplayable(Why.RECORD_CORRUPT, str(stored.error))
-            return self._order(stored) if line.type == COMPOSITE else self._one(stored)
+            return self._order(stored, keep=keep) if line.type == COMPOSITE else self._one(stored)
         except NotReplayable as error:
             return Replay(line.record_id, line.type, Verdict.NOT_REPLAYABLE, why=error.why, detail=error.detail)
 
     def each(self, decisions: Iterable[StoredDecision | Damaged]) -> Iterator[Replay]:
-        """Replay many, one after the other."""
-        return map(self.replay, decisions)
+        """Replay many, one after the other; a decision that is both asked for and a part of another one is computed once."""
+        for stored in decisions:
+            known = self._parts.pop(stored.line.record_id, None)
+            yield known if known is not None else self.replay(stored, keep=True)
+        self._parts.clear()
 
     def recompute(self, rebuilt: Rebuilt) -> Decision:
         """The decision computed again with the recorded model and policy.
@@ -143,12 +156,11 @@ class Replayer:
         described = () if rebuilt.model is None else self._shelf.deployed(rebuilt.model).described
         policy = self._shelf.policy(rebuilt.policy_digest)
         written = decision_groups(rebuilt.inputs, decision, policy, described, rebuilt.together)
-        recorded = {name: value for name, value in stored.groups.items() if name in _COMPUTED}
-        found = differences(recorded, written)
-        verdict = _verdict(recorded, written) if found else Verdict.EXACT
+        found = differences(stored.opened, written)
+        verdict = _verdict(stored.opened.groups, written) if found else Verdict.EXACT
         return Replay(stored.line.record_id, stored.line.type, verdict, (*found, *self.not_running(stored)))
 
-    def _order(self, stored: StoredDecision) -> Replay:
+    def _order(self, stored: StoredDecision, *, keep: bool) -> Replay:
         """The decisions on a whole order: each part by itself, whether it is the part that was bound, and what they come to."""
         groups, entry = open_record(stored), orjson.loads(stored.entry)
         answered = orjson.loads(groups["response"])["decisions"]
@@ -166,6 +178,10 @@ class Replayer:
             if entry["digests"].get(name) != f"sha256:{part.receipt.leaf_hash.hex()}":
                 raise NotReplayable(Why.RECORD_CORRUPT, f"its {name} decision {part.line.record_id} is not the one that it was bound to")
             parts[name] = self.replay(part)
+            if keep:
+                self._parts[part.line.record_id] = parts[name]
+                while len(self._parts) > _KEPT_PARTS:
+                    del self._parts[next(iter(self._parts))]
             if parts[name].why is not None:
                 raise NotReplayable(parts[name].why or Why.FAILED, f"its {name} decision: {parts[name].detail}")
             outcomes[name] = part.line.outcome
@@ -213,21 +229,21 @@ _COMPUTED = frozenset(
 _ORDER = [Verdict.EXACT, Verdict.SAME_OUTCOME, Verdict.DIFFERS, Verdict.NOT_REPLAYABLE]
 
 
-def differences(recorded: Mapping[str, Any], written: Mapping[str, object]) -> tuple[Difference, ...]:
+def differences(recorded: Opened, written: Mapping[str, object]) -> tuple[Difference, ...]:
     """Where two writings of a decision differ; empty when every byte is the same.
 
     Args:
-        recorded: the groups of the record, decoded.
+        recorded: the groups of the record.
         written: the groups as :func:`governance.decision_groups.decision_groups` makes them.
     """
     found: list[Difference] = []
-    for name in sorted({*recorded, *written}, key=_places):
-        was = canonical(recorded[name]) if name in recorded else b"null"
+    for name in sorted({*written, *(name for name in recorded.texts if name in _COMPUTED)}, key=_places):
+        was = recorded.texts.get(name, b"null")
         now = _written(written[name]) if name in written else b"null"
         if name == "outcome" and was != now:
-            now = canonical(_without_clock(recorded[name], orjson.loads(now)))
+            now = canonical(_without_clock(recorded.groups[name], orjson.loads(now)))
         if was != now:
-            places = compare(name, orjson.loads(was), orjson.loads(now), recorded)
+            places = compare(name, orjson.loads(was), orjson.loads(now), recorded.groups)
             found += places or [Difference(name, "", None, None, "the bytes differ, the values do not")]
     return tuple(found)
 
