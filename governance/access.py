@@ -148,8 +148,11 @@ ROUTES: Final[tuple[Route, ...]] = (
         "POST /v1/policies",
         "POST /v1/policies/{id}/versions/{v}/backtest",
         "POST /v1/policies/{id}/versions/{v}/submit",
+        "POST /v1/policies/{id}/submit",
         "GET /v1/lists",
         "POST /v1/lists",
+        "GET /v1/lists/{id}",
+        "DELETE /v1/lists/{id}",
     ),
     *_routes(Action.APPROVE, "POST /v1/approvals/{id}"),
     *_routes(
@@ -161,6 +164,14 @@ ROUTES: Final[tuple[Route, ...]] = (
         "POST /v1/killswitch",
     ),
     *_routes(Action.ADMINISTER, "GET /v1/keys", "POST /v1/keys", "DELETE /v1/keys/{id}", "GET /v1/principals", "POST /v1/erasures"),
+    *_routes(
+        Action.CONSULT,
+        "GET /v1/policies/{id}",
+        "GET /v1/policies/{id}/versions",
+        "GET /v1/policies/{id}/versions/{v}",
+        "GET /v1/approvals",
+        "GET /v1/killswitch",
+    ),
     *_routes(Action.CONSULT, "GET /v1/models", "GET /v1/models/{name}/versions/{v}", "GET /v1/policies", "GET /v1/features"),
     *_routes(Action.WATCH, "GET /v1/reads", "GET /v1/ledger/status"),
 )
