@@ -17,6 +17,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Engine, and_, case, func, select, tuple_, update
 
 from feature_store.database import reading
+from feature_store.events import Event, EventType
+from feature_store.ingest import Also
 from feature_store.reservations import release_order
 from feature_store.times import MINUTE, Millis
 from governance.aftermath import BY_CLOCK, later_version
@@ -176,10 +178,15 @@ class ReviewQueue:
         values = {"claimed_by": principal if until is not None else None, "claimed_until": until}
         change = update(table).where(table.c.record_id == record_id, table.c.closed_at.is_(None), free).values(values)
         with self._engine.begin() as connection:
-            if connection.execute(change).rowcount != 1:
-                return None
-            found = select(*_COLUMNS).join_from(table, decisions, decisions.c.record_id == table.c.record_id)
-            return _case(connection.execute(found.where(table.c.record_id == record_id)).one())
+            changed = connection.execute(change).rowcount == 1
+        return self.find(record_id) if changed else None
+
+    def find(self, record_id: str) -> Case | None:
+        """One decision that waits, or did; ``None`` for one that was never held."""
+        found = select(*_COLUMNS).join_from(table, decisions, decisions.c.record_id == table.c.record_id)
+        with self._reading.connect() as connection:
+            row = connection.execute(found.where(table.c.record_id == record_id)).one_or_none()
+        return None if row is None else _case(row)
 
 
 def next_due(engine: Engine) -> Millis | None:
@@ -273,6 +280,17 @@ def cancel_orders(connection: Connection, desk: Desk, order_ids: Iterable[str]) 
             lapse(connection, record_id, at)
             done += close(connection, record_id, "cancelled", closing, at)
     return done
+
+
+def cancels(desk: Desk) -> Also:
+    """What follows from events that tell of cancelled orders."""
+
+    def also(connection: Connection, events: Sequence[Event]) -> None:
+        cancelled = {str(event.data["order_id"]) for event in events if event.type is EventType.CANCELLED}
+        if cancelled:
+            cancel_orders(connection, desk, cancelled)
+
+    return also
 
 
 def _due(desk: Desk) -> Sequence[str]:

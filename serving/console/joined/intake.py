@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from feature_store import times
 from feature_store.entities import EntityKey
 from feature_store.events import FUTURE_SKEW, Event
-from feature_store.ingest import IngestResult, ingest
+from feature_store.ingest import Also, IngestResult, ingest
 from feature_store.times import Millis
 from serving.console.ports import Refused
 from serving.errors import ProblemKind, unavailable
@@ -36,14 +36,22 @@ class StoredIntake:
     Args:
         engine: of the database.
         skew: how far an event's time may lie ahead of our clock.
+        also: what else follows from events, in the transaction that takes them.
     """
 
     def __init__(
-        self, engine: Engine, skew: Millis = FUTURE_SKEW, *, clock: Callable[[], Millis] = times.now, gives_way: bool = True
+        self,
+        engine: Engine,
+        skew: Millis = FUTURE_SKEW,
+        *,
+        clock: Callable[[], Millis] = times.now,
+        gives_way: bool = True,
+        also: Also | None = None,
     ) -> None:
         self.skew = skew
         self.now = clock
         self._engine = engine
+        self._also = also
         self._alone = threading.Lock() if engine.dialect.name == "sqlite" else None
         self._longest_pause_s = GIVE_WAY_S if self._alone is not None and gives_way else 0.0
         self._free_until = -1.0
@@ -70,12 +78,12 @@ class StoredIntake:
 
     def _ingest(self, batch: Sequence[Event]) -> IngestResult:
         if self._alone is None:
-            return ingest(self._engine, batch)
+            return ingest(self._engine, batch, self._also)
         with self._alone:
             time.sleep(max(0.0, self._free_until - time.monotonic()))
             began = time.monotonic()
             try:
-                return ingest(self._engine, batch)
+                return ingest(self._engine, batch, self._also)
             finally:
                 ended = time.monotonic()
                 self._free_until = ended + min(self._longest_pause_s, 2 * (ended - began))
