@@ -6,7 +6,7 @@ written once. Statements are given to the driver as they are, a few for any numb
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
@@ -50,7 +50,11 @@ class IngestResult:
     damaged: tuple[EntityKey, ...] = ()
 
 
-def ingest(engine: Engine, batch: Iterable[Event]) -> IngestResult:
+Also = Callable[[Connection, Sequence[Event]], None]
+"""What else follows from events that are new, in the transaction that takes them."""
+
+
+def ingest(engine: Engine, batch: Iterable[Event], also: Also | None = None) -> IngestResult:
     """Take events in, once each; all that are taken are durable and count in the next read, or none is.
 
     An event whose id is known changes nothing, also within the batch. Told again with the same content it is a duplicate, whenever it
@@ -64,7 +68,7 @@ def ingest(engine: Engine, batch: Iterable[Event]) -> IngestResult:
         return IngestResult(0, 0)
     # By id: two transactions that insert the same events must come to wait for each other in the same order.
     by_id = [fresh[event_id] for event_id in sorted(fresh)]
-    new, known, damaged = _taken(engine, by_id)
+    new, known, damaged = _taken(engine, by_id, also)
     if len(new) == len(told):
         return IngestResult(len(new), 0, (), damaged)
     conflicts = tuple(at for at, event in enumerate(told) if _differs(event, fresh[event.event_id], known.get(event.event_id)))
@@ -75,7 +79,9 @@ class _Raced(Exception):
     """Somebody else has just made the state of an entity that was new to us as well; nothing of ours is written."""
 
 
-def _taken(engine: Engine, by_id: Sequence[Event]) -> tuple[Sequence[Event], dict[str, _Row], tuple[EntityKey, ...]]:
+def _taken(
+    engine: Engine, by_id: Sequence[Event], also: Also | None
+) -> tuple[Sequence[Event], dict[str, _Row], tuple[EntityKey, ...]]:
     """Insert and apply in one transaction; the events that were new, the content of those that were known, and what is damaged."""
     while True:
         try:
@@ -85,6 +91,8 @@ def _taken(engine: Engine, by_id: Sequence[Event]) -> tuple[Sequence[Event], dic
                 if new:
                     note_arrivals(connection, new)
                     damaged = _change(connection, new)
+                    if also is not None:
+                        also(connection, new)
             return new, known, damaged
         except _Raced:
             continue  # what the other one made is there now

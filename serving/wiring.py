@@ -206,12 +206,14 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     from serving.console.joined.wire import join
     from serving.expiry import ExpiryKeeper
     from serving.parity import ParityKeeper
+    from serving.review_keeper import ReviewKeeper
     from training import service
 
     base = wire_base(settings)
     require_current(base.engine)
     shop = workshop(base)
     probes = system.Probes(base.engine, settings.local_url + READY_PATH)
+    desk = Desk(base.engine, base.signer, settings.tenant, {"build": code_digest(), "environment": environment_digest()})
     every_s, expiry_every_s = settings.parity_every_s or None, settings.expiry_every_s
 
     def publish(name: str, model_version: int, principal: str) -> None:
@@ -230,10 +232,12 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
         probes=probes,
         replicas=settings.decision_replicas,
         parity_every_s=every_s,
+        desk=desk,
         expiry_every_s=expiry_every_s,
     )
     app = create_console(joined)
     app.include_router(system.routes(probes))
+    ReviewKeeper(desk).start()
     if every_s is not None:
         ParityKeeper(base.engine, every_s).start()
     if expiry_every_s is not None:

@@ -13,6 +13,8 @@ from feature_store.events import Event
 from feature_store.ingest import IngestResult
 from feature_store.reservations import Held
 from feature_store.times import Millis
+from governance.labelling import NotTaken, Taken, Told
+from governance.reviews import Case, Count, Slice, Wanted
 from serving.console.session import SessionSigner
 from serving.console.watching import Features, Health
 from serving.errors import Problem
@@ -382,6 +384,29 @@ class Reservations(Protocol):
         """The pieces are not needed any more."""
 
 
+class Reviews(Protocol):
+    """The queue of held decisions (:class:`governance.reviews.ReviewQueue`)."""
+
+    def page(self, wanted: Wanted, *, sort: str, cursor: str | None, limit: int, at: Millis) -> Slice:
+        """One page, in the order of the queue."""
+
+    def counts(self, at: Millis) -> Sequence[Count]:
+        """How many decisions wait, by queue, type and state."""
+
+    def claim(self, record_id: str, principal: str, at: Millis, until: Millis | None) -> Case | None:
+        """Take a case for a while, or give it back."""
+
+    def find(self, record_id: str) -> Case | None:
+        """One decision that waits, or did."""
+
+
+class Labels(Protocol):
+    """Where outcome labels go in (:class:`governance.labelling.Labelling`)."""
+
+    def take(self, told: Sequence[Told], principal: str, role: str, *, own_only: bool) -> tuple[list[Taken], list[NotTaken]]:
+        """Make labels durable, each once."""
+
+
 class Intake(Protocol):
     """Where business events go in."""
 
@@ -422,3 +447,5 @@ class Wiring:
     secure_cookies: bool = False
     intake: Intake | None = None
     reservations: Reservations | None = None
+    reviews: Reviews | None = None
+    labels: Labels | None = None

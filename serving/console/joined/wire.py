@@ -12,7 +12,10 @@ from feature_store.events import FUTURE_SKEW
 from feature_store.reservations import ReservationStore
 from feature_store.times import Millis
 from governance.access import Access
+from governance.labelling import Labelling
 from governance.ledger.store import DecisionReader
+from governance.reviews import ReviewQueue, cancels
+from governance.settling import Desk
 from serving.api.decisions import READY_PATH
 from serving.api.system import Probes
 from serving.console.joined.accounts import StoredAccounts
@@ -44,6 +47,7 @@ def join(
     probes: Probes | None = None,
     replicas: int = 1,
     parity_every_s: float | None = None,
+    desk: Desk | None = None,
     expiry_every_s: float | None = None,
 ) -> Wiring:
     """Join the console's ports to one home.
@@ -72,6 +76,8 @@ def join(
         bound_host=bound_host,
         max_upload_bytes=limits.bytes,
         secure_cookies=base_url.startswith("https:"),
-        intake=StoredIntake(engine, event_skew),
+        intake=StoredIntake(engine, event_skew, also=None if desk is None else cancels(desk)),
         reservations=ReservationStore(engine),
+        reviews=ReviewQueue(engine),
+        labels=None if desk is None else Labelling(desk),
     )
