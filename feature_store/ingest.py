@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from feature_store.entities import Entity, EntityKey
 from feature_store.events import Event
-from feature_store.folding import apply, touched
+from feature_store.folding import enter, entering
 from feature_store.passes import note_arrivals
 from feature_store.state import EntityState, StateCorrupt
 from feature_store.times import now
@@ -79,9 +79,7 @@ class _Raced(Exception):
     """Somebody else has just made the state of an entity that was new to us as well; nothing of ours is written."""
 
 
-def _taken(
-    engine: Engine, by_id: Sequence[Event], also: Also | None
-) -> tuple[Sequence[Event], dict[str, _Row], tuple[EntityKey, ...]]:
+def _taken(engine: Engine, by_id: Sequence[Event], also: Also | None) -> tuple[Sequence[Event], dict[str, _Row], tuple[EntityKey, ...]]:
     """Insert and apply in one transaction; the events that were new, the content of those that were known, and what is damaged."""
     while True:
         try:
@@ -160,11 +158,11 @@ def _row(event: Event) -> _Row:
 
 def _change(connection: Connection, events: Sequence[Event]) -> tuple[EntityKey, ...]:
     """Enter events into the states of all that they name; returns those whose states cannot be read, which stay as they are."""
-    keys = sorted({key for event in events for key in touched(event)})
-    states, damaged = _read(connection, keys)
+    told = [(event, entering(event)) for event in sorted(events, key=lambda event: (event.known_at, event.event_time, event.event_id))]
+    states, damaged = _read(connection, sorted({key for _, there in told for key, _ in there}))
     known = set(states)
-    for event in sorted(events, key=lambda event: (event.known_at, event.event_time, event.event_id)):
-        apply(states, event)
+    for event, there in told:
+        enter(states, event, there)
     for key in damaged:
         del states[key]
     if connection.dialect.name != "postgresql":

@@ -37,9 +37,9 @@ class Item(NamedTuple):
 
 
 @lru_cache(maxsize=2048)
-def _column(n: int, kind: str) -> struct.Struct:
-    """How ``n`` numbers lie one after the other; made once, as making it costs more than reading a few numbers."""
-    return struct.Struct(f"<{n}{kind}")
+def _layout(n: int, kinds: str) -> struct.Struct:
+    """How columns of ``n`` numbers lie one after the other; made once, as making it costs more than reading a few numbers."""
+    return struct.Struct("<" + "".join(f"{n}{kind}" for kind in kinds))
 
 
 class Series:
@@ -62,7 +62,7 @@ class Series:
         self._ref: Sequence[int] | None
         self._reach: Sequence[int] | None = None
         if n:
-            self.when = _column(n, "q").unpack_from(body, at)
+            self.when = _layout(n, "q").unpack_from(body, at)
             self._known = self._value = self._ref = None
         else:
             self.when, self._known, self._value, self._ref = [], [], [], []
@@ -74,21 +74,21 @@ class Series:
     def known(self) -> Sequence[int]:
         """When each became known."""
         if self._known is None:
-            self._known = _column(len(self.when), "q").unpack_from(self._body, self._at + 8 * self._stride)
+            self._known = _layout(len(self.when), "q").unpack_from(self._body, self._at + 8 * self._stride)
         return self._known
 
     @property
     def value(self) -> Sequence[int]:
         """The value of each."""
         if self._value is None:
-            self._value = _column(len(self.when), "q").unpack_from(self._body, self._at + 16 * self._stride)
+            self._value = _layout(len(self.when), "q").unpack_from(self._body, self._at + 16 * self._stride)
         return self._value
 
     @property
     def ref(self) -> Sequence[int]:
         """The order that each belongs to."""
         if self._ref is None:
-            self._ref = _column(len(self.when), "I").unpack_from(self._body, self._at + 24 * self._stride)
+            self._ref = _layout(len(self.when), "I").unpack_from(self._body, self._at + 24 * self._stride)
         return self._ref
 
     @property
@@ -102,6 +102,15 @@ class Series:
     def add(self, item: Item, keep: int, *, once: bool = False) -> None:
         """Insert one item at its place; the oldest goes when there are more than ``keep``. ``once``: of items of one time the last stays alone."""
         columns, self._reach = self._lists(), None
+        when, known, value, ref = columns
+        if not when or item.when > when[-1]:  # most often it is the newest
+            when.append(item.when)
+            known.append(item.known)
+            value.append(item.value)
+            ref.append(item.ref)
+            if len(when) > keep:
+                del when[0], known[0], value[0], ref[0]
+            return
         at = self._place(item, columns)
         if once:
             same = bisect_left(columns[0], item.when)
@@ -164,8 +173,7 @@ class Series:
 
     def pack(self) -> bytes:
         """Its columns, one after the other, little-endian."""
-        n = len(self.when)
-        return struct.pack(f"<{n}q{n}q{n}q{n}I", *self.when, *self.known, *self.value, *self.ref)
+        return _layout(len(self.when), "qqqI").pack(*self.when, *self.known, *self.value, *self.ref)
 
 
 class Tally:
@@ -231,7 +239,7 @@ class Tally:
     @classmethod
     def unpack(cls, body: bytes, offset: int, n: int, newest: Millis) -> Tally:
         """Read what :meth:`pack` wrote for ``n`` periods."""
-        columns = struct.unpack_from(f"<{n}i{n}I{n}q", body, offset)
+        columns = _layout(n, "iIq").unpack_from(body, offset)
         tally = cls(newest)
         tally.period = list(columns[:n])
         tally.count = list(columns[n : 2 * n])

@@ -205,17 +205,17 @@ class EntityState:
     def to_bytes(self) -> bytes:
         """The state as bytes; equal histories give equal bytes."""
         facts = {group: {item: [[t, k, dict(sorted(v.items()))] for t, k, v in tellings] for item, tellings in sorted(items.items())}
-                 for group, items in sorted(self._facts.items())}  # fmt: skip
-        sections: list[tuple[str, int, Millis | None, bytes]] = []
-        sections += [(name, len(one), None, one.pack()) for name, one in self._series.items()]
-        sections += [(name, len(one), one.newest, one.pack()) for name, one in self._tallies.items()]
-        sections += [
-            (name, items, newest, self._body[offset : offset + _size(items, newest)])
-            for name, (offset, items, newest) in self._packed.items()
-        ]
-        sections.sort(key=lambda section: section[0])
-        head = orjson.dumps([self.known_at, [section[:3] for section in sections], facts])
-        return b"".join([_HEAD.pack(FORMAT, len(head)), head, *(section[3] for section in sections)])
+                 for group, items in sorted(self._facts.items())} if self._facts else _EMPTY  # fmt: skip
+        sections: list[tuple[tuple[str, int, Millis | None], bytes]] = []  # names differ, so they alone decide the order
+        for name, series in self._series.items():
+            sections.append(((name, len(series.when), None), series.pack()))
+        for name, tally in self._tallies.items():
+            sections.append(((name, len(tally.period), tally.newest), tally.pack()))
+        for name, (offset, items, newest) in self._packed.items():
+            sections.append(((name, items, newest), self._body[offset : offset + _size(items, newest)]))
+        sections.sort()
+        head = orjson.dumps([self.known_at, [section[0] for section in sections], facts])
+        return b"".join([_HEAD.pack(FORMAT, len(head)), head, *[section[1] for section in sections]])
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> EntityState:
