@@ -132,7 +132,13 @@ class Plan:
             told = [Known(rows[slot][0], rows[slot][1]) if rows[slot][2] is _STORE else None for slot in parts]
             rows[i] = settle(features[i], combine(situation, told), as_of)
         for i, feature, run in self._alone:
-            rows[i] = settle(feature, run(situation), as_of)
+            known = run(situation)
+            if known is None:
+                continue
+            if feature.ttl is not None:
+                rows[i] = settle(feature, known, as_of)
+            elif known[0] == known[0]:  # no NaN: what settle does without a ttl, spared a call for each of the hundreds of values of lanes
+                rows[i] = (known[0], known[1], known[2] or _STORE)
 
 
 class LanePlan:
