@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from feature_store.folding import Shape
 from feature_store.offline_archive import Added, Archive, ArchiveRefused
-from feature_store.offline_duckdb import MEMORY, append, connect, file_list, quoted
+from feature_store.offline_duckdb import MEMORY, append, connect, file_list, quoted, texts
 from feature_store.offline_requests import Request, stage
 from feature_store.offline_rows import OrderMissing, Part, Replay, Slice, aggregates, compute, histories, plain
 from feature_store.offline_sql import Asked, Computed
@@ -48,6 +48,7 @@ class Batch:
     Attributes:
         names: of the features.
         row: int64, (rows,): the request's place in the list that was given.
+        order_id: texts, (rows,): the request's own order; ``None`` where it names none.
         as_of: int64, (rows,).
         values: float64, (rows, features); NaN where not known.
         event_times: int64, (rows, features): when the newest fact in each value happened; -1 for none.
@@ -55,6 +56,7 @@ class Batch:
 
     names: tuple[str, ...]
     row: NDArray[np.int64]
+    order_id: NDArray[Any]
     as_of: NDArray[np.int64]
     values: NDArray[np.float64]
     event_times: NDArray[np.int64]
@@ -63,8 +65,8 @@ class Batch:
         return len(self.row)
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """As columns: ``row``, ``as_of``, and for each feature its value and its event time."""
-        found: dict[str, NDArray[Any]] = {"row": self.row, "as_of": self.as_of}
+        """As columns: ``row``, ``order_id``, ``as_of``, and for each feature its value and its event time."""
+        found: dict[str, NDArray[Any]] = {"row": self.row, "order_id": self.order_id, "as_of": self.as_of}
         for i, name in enumerate(self.names):
             found[name] = np.ascontiguousarray(self.values[:, i])
             times = np.ascontiguousarray(self.event_times[:, i])
@@ -124,12 +126,12 @@ def training_set(
     parts = list(dict.fromkeys(part for feature in features for part in aggregates(feature)))
     entities = {part.entity for part in parts} | {entity for entity, _ in reads}
     owns = {own for part in parts for own in (part.own, part.item) if own is not None}
-    files = archive.entry_files()
     with connect(temporary, memory=memory, threads=threads) as connection:
-        _view(connection, files)
         count = stage(connection, requests, entities=sorted(entities), owns=sorted(owns), bodies=bool(by_row))
-        computed = _compute(connection, parts)
-        prepared = _Prepared(connection, features, by_row, computed, Replay(connection, reads) if by_row else None)
+        with archive.reading():
+            _view(connection, archive.entry_files())
+            computed = _compute(connection, parts)
+            prepared = _Prepared(connection, features, by_row, computed, Replay(connection, reads) if by_row else None)
         for first in range(0, count, rows):
             yield prepared.batch(first, min(first + rows, count))
 
@@ -142,7 +144,7 @@ def write_training_set(archive: Archive, features: Sequence[Feature], requests: 
         features: as for :func:`training_set`.
         requests: as for :func:`training_set`.
         folder: made by this; the one that it lies in too, where it is missing.
-        options: the others of :func:`training_set`.
+        options: the others of :func:`training_set`; ``temporary`` is by default where the folder lies.
 
     Raises:
         FileExistsError: there is such a folder.
@@ -151,6 +153,7 @@ def write_training_set(archive: Archive, features: Sequence[Feature], requests: 
         raise FileExistsError(f"{folder} exists already; a training set is written into a new folder")
     aside = folder.with_name(f".{folder.name}.{os.getpid()}.new")
     aside.mkdir(parents=True)
+    options.setdefault("temporary", folder.parent)
     rows = files = 0
     try:
         with duckdb.connect() as writer:
@@ -209,7 +212,9 @@ class _Prepared:
 
     def batch(self, first: int, last: int) -> Batch:
         """The requests from ``first`` to ``last`` (not included)."""
-        told = self.connection.execute(f"SELECT row, as_of FROM requests WHERE rid >= {first} AND rid < {last} ORDER BY rid").fetchnumpy()
+        told = self.connection.execute(
+            f"SELECT row, order_id, as_of FROM requests WHERE rid >= {first} AND rid < {last} ORDER BY rid"
+        ).fetchnumpy()
         as_of: NDArray[np.int64] = told["as_of"]
         found: dict[Aggregate, tuple[NDArray[np.float64], NDArray[np.int64]]] = {}
         for one in self.computed:
@@ -225,7 +230,8 @@ class _Prepared:
             lists = {part: Part(found[part][0].tolist(), found[part][1].tolist()) for part in used}
             compute(self.by_row, self.replay.situations(Slice(first, last, int(as_of[-1]))), lists, values, times)
         names = tuple(one.name for one in self.features)
-        return Batch(names, told["row"], as_of, np.ascontiguousarray(values.T), np.ascontiguousarray(times.T))
+        order_ids = texts(np.ma.getdata(told["order_id"]).tolist())
+        return Batch(names, told["row"], order_ids, as_of, np.ascontiguousarray(values.T), np.ascontiguousarray(times.T))
 
 
 def _read(

@@ -18,18 +18,17 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import duckdb
-import numpy as np
 import orjson
-from sqlalchemy import Engine, and_, or_, select
+from sqlalchemy import Engine
 
-from feature_store.database import reading
+from feature_store.event_pages import paged
 from feature_store.events import Event, EventRefused, EventType, parse_event
-from feature_store.folding import FOLDS, entries
-from feature_store.offline_duckdb import MEMORY, append, connect, file_list, quoted, texts
-from feature_store.tables import events as events_table
+from feature_store.folding import FOLDS
+from feature_store.offline_duckdb import MEMORY, connect, file_list, quoted
+from feature_store.offline_staging import stage_events
 from feature_store.times import Millis
 
 FORMAT: Final = 1
@@ -38,11 +37,14 @@ FORMAT: Final = 1
 SEGMENT: Final = 1_000_000
 """Events in a segment at most: what a crash in the middle of filling an archive costs."""
 
-_FLUSH: Final = 20_000
-"""Events held in memory between two writes."""
-
 _MANIFEST: Final = "manifest.json"
+_READERS: Final = "readers.lock"
 _PARQUET: Final = "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
+_ORDERS: Final = {
+    "events": "known_at, event_time, event_id",
+    "entries": "entity, history, key, happened, known, ref, value",
+}
+"""The files of a segment, and how their rows lie."""
 
 
 class ArchiveRefused(Exception):
@@ -91,6 +93,11 @@ class Archive:
         self._memory, self._threads, self._segment = memory, threads, segment
 
     @property
+    def exists(self) -> bool:
+        """Whether anything was ever put into it."""
+        return (self.folder / _MANIFEST).exists()
+
+    @property
     def segments(self) -> tuple[Segment, ...]:
         """The segments that count.
 
@@ -135,8 +142,8 @@ class Archive:
         accepted = told = 0
         with self._writing() as segments:
             while True:
-                with connect(self.folder, memory=self._memory, threads=self._threads) as connection:
-                    rows = _stage(connection, islice(stream, self._segment))
+                with connect(self._aside, memory=self._memory, threads=self._threads) as connection:
+                    rows = stage_events(connection, islice(stream, self._segment))
                     if rows == 0:
                         return Added(accepted, told - accepted)
                     told += rows
@@ -161,7 +168,7 @@ class Archive:
             engine: of the database.
             known_from: leave out what was known earlier; those told twice are found in any case.
         """
-        return self.add(stored_events(engine, known_from))
+        return self.add(paged(engine, known_from=known_from))
 
     def revise(self, names: Collection[str], stays: Callable[[Event], Event | None]) -> int:
         """Rewrite the segments in which events do not stay as they are; afterwards the files that held them are gone.
@@ -179,48 +186,113 @@ class Archive:
         revised = 0
         with self._writing() as segments:
             for at, segment in enumerate(segments):
-                with connect(self.folder, memory=self._memory, threads=self._threads) as connection:
+                with connect(self._aside, memory=self._memory, threads=self._threads) as connection:
                     told = [(event, stays(event)) for event in _holding(connection, self._path(segment.name) / "events.parquet", names)]
                     changes = [(event, kept) for event, kept in told if kept is not event]
                     if not changes:
                         continue
                     segments[at] = self._rewritten(connection, segment, changes)
                 self._publish(segments)
-                shutil.rmtree(self._path(segment.name))
+                self._delete([self._path(segment.name)])
                 revised += len(changes)
         return revised
+
+    def merge(self) -> int:
+        """Make one segment of several small ones, such as daily additions leave; what is in the archive stays the same.
+
+        Segments are merged from the smallest on, as long as the next one is at most twice as large as all before it: an event is
+        rewritten the less often the more there are, however often this is called.
+
+        Returns:
+            segments that were merged into others; 0 when there was nothing to do.
+
+        Raises:
+            ArchiveRefused: as for :attr:`segments`.
+        """
+        merged = 0
+        with self._writing() as segments:
+            while len(small := self._small(segments)) > 1:
+                with connect(self._aside, memory=self._memory, threads=self._threads) as connection:
+                    made = self._merged(connection, small, f"{_number(segments):06}")
+                segments[:] = [*(one for one in segments if one not in small), made]
+                self._publish(segments)
+                self._delete([self._path(one.name) for one in small])
+                merged += len(small) - 1
+        return merged
+
+    def _small(self, segments: Sequence[Segment]) -> list[Segment]:
+        """The smallest segments that are worth to be one; none or one when there are none."""
+        waiting = sorted(segments, key=lambda segment: segment.events)
+        small: list[Segment] = []
+        while waiting and len(small) < 2:
+            small, events = [waiting[0]], waiting[0].events
+            for one in waiting[1:]:
+                if one.events > 2 * events or events + one.events > self._segment:
+                    break
+                small.append(one)
+                events += one.events
+            waiting = waiting[1:]
+        return small
+
+    def _merged(self, connection: duckdb.DuckDBPyConnection, parts: Sequence[Segment], name: str) -> Segment:
+        target = self._path(name)
+        target.mkdir()
+        counts = []
+        for table, order in _ORDERS.items():
+            files = [self._path(one.name) / f"{table}.parquet" for one in parts]
+            counts.append(
+                _copy(connection, f"SELECT * FROM read_parquet({file_list(files)}) ORDER BY {order}", target / f"{table}.parquet")
+            )
+        _sync(target)
+        _sync(target.parent)
+        return Segment(name, counts[0], counts[1], max(one.known_until for one in parts))
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """While this lasts, no file goes that a manifest has named: writers wait before they delete."""
+        with contextlib.ExitStack() as held:
+            # Nobody has written yet where there is no such file.
+            with contextlib.suppress(FileNotFoundError):
+                lock = held.enter_context((self.folder / _READERS).open("rb"))
+                fcntl.flock(lock, fcntl.LOCK_SH)
+            yield
+
+    def _delete(self, folders: Sequence[Path]) -> None:
+        """Delete segments that no manifest names any more, once nobody reads them."""
+        if folders:
+            with (self.folder / _READERS).open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                for folder in folders:
+                    shutil.rmtree(folder)
 
     def holding(self, names: Collection[str]) -> Iterator[Event]:
         """The events in which one of these texts stands as a value."""
         for path in self.event_files():
-            with connect(self.folder, memory=self._memory, threads=self._threads) as connection:
+            with connect(memory=self._memory, threads=self._threads) as connection:
                 yield from _holding(connection, path, names)
 
     def _rewritten(self, connection: duckdb.DuckDBPyConnection, segment: Segment, changes: Sequence[tuple[Event, Event | None]]) -> Segment:
         """The segment with some of its events changed or left out, in a folder of its own."""
-        source, name = self._path(segment.name), f"{segment.name[:6]}-{uuid.uuid4().hex[:8]}"
+        source, name = self._path(segment.name), f"{segment.name.partition('-')[0]}-{uuid.uuid4().hex[:8]}"
         for prefix, told in (("gone", [event for event, _ in changes]), ("made", [kept for _, kept in changes if kept is not None])):
-            _stage(connection, told)
+            stage_events(connection, told)
             for table in ("events", "entries"):
                 connection.execute(f"ALTER TABLE staged_{table} RENAME TO {prefix}_{table}")
         target = self._path(name)
         target.mkdir()
         counts = []
-        for table, order in (
-            ("events", "known_at, event_time, event_id"),
-            ("entries", "entity, history, key, happened, known, ref, value"),
-        ):
+        for table, order in _ORDERS.items():
             old = f"SELECT * FROM read_parquet({quoted(source / f'{table}.parquet')})"
             left = f"({old} EXCEPT ALL SELECT * EXCLUDE seq FROM gone_{table}) UNION ALL SELECT * EXCLUDE seq FROM made_{table}"
-            copied = connection.execute(
-                f"COPY (SELECT * FROM ({left}) ORDER BY {order}) TO {quoted(target / f'{table}.parquet')} {_PARQUET}"
-            )
-            row = copied.fetchone()
-            counts.append(row[0] if row else 0)
-            _sync(target / f"{table}.parquet")
+            counts.append(_copy(connection, f"SELECT * FROM ({left}) ORDER BY {order}", target / f"{table}.parquet"))
         _sync(target)
         _sync(target.parent)
         return Segment(name, counts[0], counts[1], segment.known_until)
+
+    @property
+    def _aside(self) -> Path:
+        """Where the writer spills to."""
+        return self.folder / "writing"
 
     def _path(self, name: str) -> Path:
         return self.folder / "segments" / name
@@ -233,16 +305,18 @@ class Archive:
             fcntl.flock(lock, fcntl.LOCK_EX)
             segments = list(self.segments)
             named = {segment.name for segment in segments}
-            for stray in [path for path in (self.folder / "segments").iterdir() if path.name not in named]:
-                shutil.rmtree(stray)
-            for stray in self.folder.glob("ordinance-offline-*"):
-                shutil.rmtree(stray)
+            (self.folder / _READERS).touch()
+            self._delete([path for path in (self.folder / "segments").iterdir() if path.name not in named])
+            shutil.rmtree(self._aside, ignore_errors=True)
+            self._aside.mkdir()
             yield segments
+            shutil.rmtree(self._aside, ignore_errors=True)
 
     def _seal(self, connection: duckdb.DuckDBPyConnection, segments: Sequence[Segment]) -> Segment | None:
         """Write what is staged and new as one segment; ``None`` when nothing is."""
         files = [self._path(segment.name) / "events.parquet" for segment in segments]
-        earlier = f"OR event_id IN (SELECT event_id FROM read_parquet({file_list(files)}))" if files else ""
+        # A join, which keeps in memory the ids of the smaller side, which is what is staged.
+        earlier = f"UNION SELECT seq FROM staged_events JOIN read_parquet({file_list(files)}) USING (event_id)" if files else ""
         connection.execute(
             "CREATE TABLE repeated AS SELECT seq FROM staged_events WHERE seq NOT IN (SELECT min(seq) FROM staged_events GROUP BY event_id) "
             + earlier
@@ -251,16 +325,16 @@ class Archive:
         counted = connection.execute(f"SELECT count(*), max(known_at) FROM staged_events WHERE {fresh}").fetchone()
         if counted is None or counted[0] == 0:
             return None
-        name = f"{max((int(segment.name[:6]) for segment in segments), default=0) + 1:06}"
+        name = f"{_number(segments):06}"
         folder = self._path(name)
         folder.mkdir()
-        events = f"SELECT * EXCLUDE seq FROM staged_events WHERE {fresh} ORDER BY known_at, event_time, event_id"
-        entered = f"SELECT * EXCLUDE seq FROM staged_entries WHERE {fresh} ORDER BY entity, history, key, happened, known, ref, value"
-        connection.execute(f"COPY ({events}) TO {quoted(folder / 'events.parquet')} {_PARQUET}")
-        rows = connection.execute(f"COPY ({entered}) TO {quoted(folder / 'entries.parquet')} {_PARQUET}").fetchone()
-        for path in (folder / "events.parquet", folder / "entries.parquet", folder, folder.parent):
-            _sync(path)
-        return Segment(name, counted[0], rows[0] if rows else 0, counted[1])
+        counts = [
+            _copy(connection, f"SELECT * EXCLUDE seq FROM staged_{table} WHERE {fresh} ORDER BY {order}", folder / f"{table}.parquet")
+            for table, order in _ORDERS.items()
+        ]
+        _sync(folder)
+        _sync(folder.parent)
+        return Segment(name, counts[0], counts[1], counted[1])
 
     def _publish(self, segments: list[Segment]) -> None:
         """Make these the segments that count, in one step."""
@@ -272,36 +346,13 @@ class Archive:
         _sync(self.folder)
 
 
-def stored_events(engine: Engine, known_from: Millis | None = None) -> Iterator[Event]:
-    """The events of the database by ``known_at``, read in pages that hold no transaction open between them."""
-    at: tuple[Millis, str] | None = None
-    table = events_table.c
-    while True:
-        query = select(events_table).order_by(table.known_at, table.event_id).limit(_FLUSH)
-        if at is not None:
-            query = query.where(or_(table.known_at > at[0], and_(table.known_at == at[0], table.event_id > at[1])))
-        elif known_from is not None:
-            query = query.where(table.known_at >= known_from)
-        with reading(engine).begin() as connection:
-            page = connection.execute(query).all()
-        for row in page:
-            yield Event(row.event_id, EventType(row.type), row.event_time, row.known_at, _told(row.data), row.valid_from)
-        if len(page) < _FLUSH:
-            return
-        at = page[-1].known_at, page[-1].event_id
-
-
 def _holding(connection: duckdb.DuckDBPyConnection, path: Path, names: Collection[str]) -> Iterator[Event]:
     """The events of a file in which one of these texts stands as a value."""
     needles = [orjson.dumps(name).decode() for name in names]
     query = f"SELECT * FROM read_parquet({quoted(path)}) WHERE list_bool_or([contains(decode(data), needle) FOR needle IN ?])"
     for event_id, kind, event_time, known_at, valid_from, raw in connection.execute(query, [needles]).fetchall() if needles else ():
-        yield Event(event_id, EventType(kind), event_time, known_at, _told(raw), valid_from)
-
-
-def _told(data: bytes) -> dict[str, Any]:
-    """An event's own fields, as they were before they were written."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in orjson.loads(data).items()}
+        data = {name: tuple(value) if isinstance(value, list) else value for name, value in orjson.loads(raw).items()}
+        yield Event(event_id, EventType(kind), event_time, known_at, data, valid_from)
 
 
 def _parsed(lines: Iterable[bytes | str], received_at: Millis | None) -> Iterator[Event]:
@@ -313,65 +364,16 @@ def _parsed(lines: Iterable[bytes | str], received_at: Millis | None) -> Iterato
                 raise EventRefused(f"line {number}", str(error)) from error
 
 
-def _stage(connection: duckdb.DuckDBPyConnection, events: Iterable[Event]) -> int:
-    """Write events and their entries into tables on disk; how many there were."""
-    connection.execute(
-        "CREATE TABLE staged_events (seq BIGINT, event_id VARCHAR, type VARCHAR, event_time BIGINT, known_at BIGINT, valid_from BIGINT, data BLOB)"
-    )
-    connection.execute(
-        "CREATE TABLE staged_entries (seq BIGINT, entity VARCHAR, history VARCHAR, key VARCHAR, item VARCHAR, happened BIGINT, known BIGINT, "
-        "ref BIGINT, value BIGINT, facts VARCHAR)"
-    )
-    told = 0
-    stream = iter(events)
-    while batch := list(islice(stream, _FLUSH)):
-        _stage_events(connection, batch, told)
-        _stage_entries(connection, batch, told)
-        told += len(batch)
-    return told
+def _number(segments: Sequence[Segment]) -> int:
+    """Of a new segment beside these."""
+    return max((int(segment.name.partition("-")[0]) for segment in segments), default=0) + 1
 
 
-def _stage_events(connection: duckdb.DuckDBPyConnection, batch: list[Event], start: int) -> None:
-    starts = [event.valid_from for event in batch]
-    columns: dict[str, Any] = {
-        "seq": np.arange(start, start + len(batch), dtype=np.int64),
-        "event_id": texts([event.event_id for event in batch]),
-        "type": texts([event.type.value for event in batch]),
-        "event_time": np.array([event.event_time for event in batch], dtype=np.int64),
-        "known_at": np.array([event.known_at for event in batch], dtype=np.int64),
-        "valid_from": np.ma.masked_array([at or 0 for at in starts], [at is None for at in starts], dtype=np.int64),
-        "data": texts([orjson.dumps(dict(event.data)).decode() for event in batch]),
-    }
-    append(
-        connection,
-        "INSERT INTO staged_events SELECT seq, event_id, type, event_time, known_at, valid_from, encode(data) FROM rows",
-        columns,
-    )
-
-
-def _stage_entries(connection: duckdb.DuckDBPyConnection, batch: list[Event], start: int) -> None:
-    seq: list[int] = []
-    named: list[tuple[str, str, str, str, str | None]] = []
-    numbers: list[tuple[int, int, int, int]] = []
-    for at, event in enumerate(batch, start):
-        for entry in entries(event):
-            seq.append(at)
-            facts = orjson.dumps(dict(entry.facts)).decode() if entry.facts else None
-            named.append((entry.key.entity.value, entry.into, entry.key.key, entry.item, facts))
-            numbers.append(entry.entered)
-    if not seq:
-        return
-    columns: dict[str, Any] = {"seq": np.array(seq, dtype=np.int64)}
-    for i, name in enumerate(("entity", "history", "key", "item", "facts")):
-        columns[name] = texts([row[i] for row in named])
-    matrix = np.array(numbers, dtype=np.int64)
-    for i, name in enumerate(("happened", "known", "ref", "value")):
-        columns[name] = np.ascontiguousarray(matrix[:, i])
-    append(
-        connection,
-        "INSERT INTO staged_entries SELECT seq, entity, history, key, item, happened, known, ref, value, facts FROM rows",
-        columns,
-    )
+def _copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> int:
+    """Write the rows of a query into a file, so that it is on disk; how many there were."""
+    row = connection.execute(f"COPY ({query}) TO {quoted(path)} {_PARQUET}").fetchone()
+    _sync(path)
+    return row[0] if row else 0
 
 
 def _sync(path: Path) -> None:

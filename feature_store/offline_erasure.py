@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from feature_store.entities import Entity, EntityKey
-from feature_store.offline_archive import Archive
+from feature_store.offline_archive import Archive, ArchiveRefused
 from feature_store.retention import FIELDS, ErasureRefused, without
 
 
@@ -21,12 +21,18 @@ def erase_in_archive(archive: Archive, subject: EntityKey, *, order_ids: Collect
         events that were deleted or changed.
 
     Raises:
-        ErasureRefused: its kind is not about persons.
-        ArchiveRefused: the archive was folded by other rules than this program's.
+        ErasureRefused: its kind is not about persons, or the archive was folded by other rules than this program's.
     """
     if subject.entity not in FIELDS:
         raise ErasureRefused(f"{subject.entity.value!r} is not about a person.")
-    name, orders = FIELDS[subject.entity], set(order_ids)
+    try:
+        return _erase(archive, subject, set(order_ids))
+    except ArchiveRefused as error:
+        raise ErasureRefused(str(error)) from error
+
+
+def _erase(archive: Archive, subject: EntityKey, orders: set[str]) -> int:
+    name = FIELDS[subject.entity]
     if subject.entity is Entity.CUSTOMER:
         theirs = (event for event in archive.holding({subject.key}) if event.data.get(name) == subject.key)
         orders.update(event.data["order_id"] for event in theirs if "order_id" in event.data)

@@ -74,10 +74,9 @@ class Request:
         return keys[0] if keys else None
 
     @property
-    def ref(self) -> int:
-        """The code of the order's id, by which its own items are left out; -1 for none."""
-        order_id = self.order.order_id if self.order is not None else self.order_id
-        return -1 if order_id is None else code(order_id)
+    def its_order(self) -> str | None:
+        """The id of its own order, whose items are left out; ``None`` when it names none."""
+        return self.order_id if self.order is None else self.order.order_id
 
 
 def stage(
@@ -102,7 +101,7 @@ def stage(
     """
     entities, owns = tuple(entities), tuple(owns)
     extra = "".join(f", own_{one.value} VARCHAR, code_{one.value} BIGINT" for one in owns)
-    connection.execute(f"CREATE TABLE staged_requests (row BIGINT, as_of BIGINT, own_ref BIGINT{extra})")
+    connection.execute(f"CREATE TABLE staged_requests (row BIGINT, as_of BIGINT, order_id VARCHAR, own_ref BIGINT{extra})")
     connection.execute("CREATE TABLE staged_named (row BIGINT, entity VARCHAR, key VARCHAR)")
     connection.execute("CREATE TABLE staged_bodies (row BIGINT, body VARCHAR, node VARCHAR, service VARCHAR)")
     stream, count = iter(requests), 0
@@ -113,8 +112,9 @@ def stage(
         "CREATE TABLE requests AS SELECT row_number() OVER (ORDER BY as_of, row) - 1 AS rid, * FROM staged_requests ORDER BY as_of, row"
     )
     connection.execute("CREATE TABLE numbers AS SELECT rid, row FROM requests")
+    ordered = "ORDER BY rid" if bodies else ""  # slice by slice they are read where orders are
     for name in ("named", "bodies"):
-        connection.execute(f"CREATE TABLE {name} AS SELECT rid, s.* EXCLUDE row FROM staged_{name} s JOIN numbers USING (row) ORDER BY rid")
+        connection.execute(f"CREATE TABLE {name} AS SELECT rid, s.* EXCLUDE row FROM staged_{name} s JOIN numbers USING (row) {ordered}")
     for name in ("staged_requests", "staged_named", "staged_bodies", "numbers"):
         connection.execute(f"DROP TABLE {name}")
     return count
@@ -130,10 +130,12 @@ def _stage_batch(
     bodies: bool,
 ) -> None:
     rows = np.arange(start, start + len(batch), dtype=np.int64)
+    orders = [one.its_order for one in batch]
     columns: dict[str, Any] = {
         "row": rows,
         "as_of": np.array([one.as_of for one in batch], dtype=np.int64),
-        "own_ref": np.array([one.ref for one in batch], dtype=np.int64),
+        "order_id": texts(orders),
+        "own_ref": np.array([-1 if one is None else code(one) for one in orders], dtype=np.int64),
     }
     for own in owns:
         told = [one.own(own) for one in batch]

@@ -12,9 +12,9 @@ join, whatever the size of the window.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import duckdb
 import numpy as np
@@ -28,6 +28,17 @@ FOR_EVER: Final = 2**62
 
 SEVERAL: Final = frozenset({Entity.SKU, Entity.SUPPLIER})
 """Entities of which an order may name several."""
+
+
+SLICE: Final = 125_000
+"""Requests whose pairs are reduced at a time: what is gathered of each of them stays in memory."""
+
+
+class _Slice(NamedTuple):
+    """Requests from ``first`` to ``last`` (not included)."""
+
+    first: int
+    last: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +57,11 @@ class Asked:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, entity: Entity) -> None:
         self._connection = connection
+        (count, since, until) = connection.execute(
+            "SELECT count(*), coalesce(min(as_of), 0), coalesce(max(as_of), 0) FROM requests"
+        ).fetchone() or (0, 0, 0)
+        self._count, self._since, self._until = int(count), int(since), int(until)
+        self._slices = [_Slice(first, first + SLICE) for first in range(0, max(1, self._count), SLICE)]
         self.entity = entity
         self._kept: dict[str, str] = {}
         name = entity.value
@@ -54,7 +70,7 @@ class Asked:
             f"(SELECT DISTINCT key FROM named WHERE entity = '{name}')"
         )
         self._run(
-            f"CREATE OR REPLACE TABLE asks_{name} AS SELECT kid, requests.* "
+            f"CREATE OR REPLACE TABLE asks_{name} AS SELECT kid, requests.* EXCLUDE (row, order_id) "
             f"FROM named JOIN kids_{name} USING (key) JOIN requests USING (rid) WHERE entity = '{name}'"
         )
 
@@ -77,23 +93,30 @@ class Asked:
         for part, n in parts:
             raw += _raw(part, n)
             told += [f"{_value(part, n)} AS v{n}", f"CASE WHEN c{n} > 0 THEN t{n} END AS t{n}"]
-        pairs = f"SELECT rid, kid, any_value(as_of) AS as_of, {', '.join(raw)} FROM ({self._pairs(name)}) GROUP BY rid, kid"
-        self._reduced(table, parts, f"SELECT rid, {', '.join(told)} FROM ({pairs})")
+
+        def rows(part: _Slice) -> str:
+            pairs = f"SELECT rid, kid, any_value(as_of) AS as_of, {', '.join(raw)} FROM ({self._pairs(name, part)}) GROUP BY rid, kid"
+            return f"SELECT rid, {', '.join(told)} FROM ({pairs})"
+
+        self._reduced(table, parts, rows)
         return Computed(table, tuple(parts))
 
     def of_share(self, part: Aggregate, n: int, table: str) -> Computed:
         """Compute a share over a series: how many orders of one series occur in the other."""
         base, having = self._held(part.series), self._held(part.having or "")
         first = f"QUALIFY row_number() OVER (PARTITION BY rid, kid ORDER BY max(rn) DESC) <= {part.last}" if part.last else ""
-        orders = f"SELECT rid, kid, ref, max(happened) AS happened FROM ({self._pairs(base)}) WHERE {_picked(part)} GROUP BY rid, kid, ref {first}"
-        marks = f"SELECT rid, kid, ref, max(happened) AS happened FROM ({self._pairs(having)}) WHERE happened <= as_of AND ref <> own_ref GROUP BY rid, kid, ref"
         value = f"(count(m.ref)::DOUBLE + {part.prior * part.weight!r}::DOUBLE) / (count(*)::DOUBLE + {part.weight!r}::DOUBLE)"
-        self._reduced(
-            table,
-            [(part, n)],
-            f"SELECT o.rid, {value} AS v{n}, greatest(max(o.happened), max(m.happened)) AS t{n} FROM ({orders}) o "
-            f"LEFT JOIN ({marks}) m ON o.rid = m.rid AND o.kid = m.kid AND o.ref = m.ref GROUP BY o.rid, o.kid",
-        )
+
+        def rows(of: _Slice) -> str:
+            found, marked = self._pairs(base, of), self._pairs(having, of)
+            orders = f"SELECT rid, kid, ref, max(happened) AS happened FROM ({found}) WHERE {_picked(part)} GROUP BY rid, kid, ref {first}"
+            marks = f"SELECT rid, kid, ref, max(happened) AS happened FROM ({marked}) WHERE ref <> own_ref GROUP BY rid, kid, ref"
+            return (
+                f"SELECT o.rid, {value} AS v{n}, greatest(max(o.happened), max(m.happened)) AS t{n} FROM ({orders}) o "
+                f"LEFT JOIN ({marks}) m ON o.rid = m.rid AND o.kid = m.kid AND o.ref = m.ref GROUP BY o.rid, o.kid"
+            )
+
+        self._reduced(table, [(part, n)], rows)
         return Computed(table, ((part, n),))
 
     def of_tally(self, part: Aggregate, n: int, table: str) -> Computed:
@@ -115,11 +138,23 @@ class Asked:
             How.SHARE: f"CASE WHEN events > 0 THEN ({hits}::DOUBLE + {assumed}) / {divisor} END",
         }[part.how]
         at = f"CASE WHEN events > 0 THEN least(newest, as_of - {part.lag}) END"
-        self._reduced(table, [(part, n)], f"SELECT rid, {value} AS v{n}, {at} AS t{n} FROM ({joined}) WHERE newest IS NOT NULL")
+        rows = f"SELECT rid, {value} AS v{n}, {at} AS t{n} FROM ({joined}) WHERE newest IS NOT NULL"
+        self._reduced(table, [(part, n)], lambda _: rows, [_Slice(0, self._count)])
         return Computed(table, ((part, n),))
 
-    def _reduced(self, table: str, parts: Sequence[tuple[Aggregate, int]], rows: str) -> None:
-        """Store one row a request: of several entities the largest or least value, of equal ones the newest."""
+    def _reduced(
+        self,
+        table: str,
+        parts: Sequence[tuple[Aggregate, int]],
+        rows: Callable[[_Slice], str],
+        slices: Sequence[_Slice] | None = None,
+    ) -> None:
+        """Store one row a request, slice by slice: of several entities the largest or least value, of equal ones the newest."""
+        for n, part in enumerate(self._slices if slices is None else slices):
+            made = f"SELECT * FROM ({self._one_each(parts, rows(part))}) ORDER BY rid"
+            self._run(f"INSERT INTO {table} {made}" if n else f"CREATE OR REPLACE TABLE {table} AS {made}")
+
+    def _one_each(self, parts: Sequence[tuple[Aggregate, int]], rows: str) -> str:
         if self.entity in SEVERAL:
             picks = [
                 f"{'min' if part.least else 'max'}({{'v': v{n}, 't': {'-' if part.least else ''}coalesce(t{n}, 0)}}) FILTER (v{n} IS NOT NULL) AS p{n}"
@@ -127,35 +162,50 @@ class Asked:
             ]
             values = [f"p{n}.v AS v{n}, nullif({'-' if part.least else ''}p{n}.t, 0) AS t{n}" for part, n in parts]
             rows = f"SELECT rid, {', '.join(values)} FROM (SELECT rid, {', '.join(picks)} FROM ({rows}) GROUP BY rid)"
-        self._run(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM ({rows}) ORDER BY rid")
+        return rows
 
-    def _pairs(self, name: str) -> str:
-        """Requests beside the items that were held at their moment."""
+    def _pairs(self, name: str, part: _Slice) -> str:
+        """Requests of a slice beside the items that were held at their moment."""
         return (
             f"SELECT a.*, i.happened, i.ref, i.value, i.rn FROM asks_{name} a JOIN items_{name} i ON a.kid = i.kid AND a.stretch = i.stretch "
-            "WHERE i.known <= a.as_of AND a.as_of < i.gone AND i.happened <= a.as_of"
+            f"WHERE a.rid >= {part.first} AND a.rid < {part.last} AND i.known <= a.as_of AND a.as_of < i.gone AND i.happened <= a.as_of"
         )
 
     def _swept(self, part: Aggregate, tally: str) -> str:
         """Events, total and newest event of the window at each moment when any of them changes."""
         period, within, lag = part.fold.period, part.within or 0, part.lag
         began = f"(happened // {period}) * {period}"  # times are after 1970: nothing is rounded upwards
+        # All that no request is old enough to tell apart happens at the moment of the first, and what comes after the last not at all.
         events = (
             f"SELECT kid, item, happened, known, value, greatest(known, {began} + {lag}) AS enters, {began} + {lag + within} AS leaves "
-            f"FROM entries JOIN kids_{self.entity.value} USING (key) WHERE entity = '{self.entity.value}' AND history = '{tally}'"
+            f"FROM {self._tallied(tally)}"
         )
         moments = (
             f"WITH told AS MATERIALIZED ({events}) "
             "SELECT kid, item, enters AS moment, 1 AS events, value AS total, happened FROM told WHERE enters < leaves AND enters = known "
             "UNION ALL SELECT kid, item, enters, 1, value, NULL FROM told WHERE enters < leaves AND enters > known "
-            "UNION ALL SELECT kid, item, leaves, -1, -value, NULL FROM told WHERE enters < leaves "
+            f"UNION ALL SELECT kid, item, leaves, -1, -value, NULL FROM told WHERE enters < leaves AND leaves <= {self._until} "
             "UNION ALL SELECT kid, item, known, 0, 0, happened FROM told WHERE enters >= leaves OR enters > known"
         )
-        summed = f"SELECT kid, item, moment, sum(events)::BIGINT AS events, sum(total)::HUGEINT AS total, max(happened) AS happened FROM ({moments}) GROUP BY kid, item, moment"
+        summed = (
+            f"SELECT kid, item, greatest(moment, {self._since}) AS moment, sum(events)::BIGINT AS events, sum(total)::HUGEINT AS total, "
+            f"max(happened) AS happened FROM ({moments}) WHERE moment <= {self._until} GROUP BY ALL"
+        )
         return (
             "SELECT kid, item, moment, sum(events) OVER so_far AS events, sum(total) OVER so_far AS total, max(happened) OVER so_far AS newest "
             f"FROM ({summed}) WINDOW so_far AS (PARTITION BY kid, item ORDER BY moment ROWS UNBOUNDED PRECEDING)"
         )
+
+    def _tallied(self, tally: str) -> str:
+        """Make the table of the events of one tally; its name."""
+        table = f"items_{self.entity.value}_{tally}"
+        if tally not in self._kept:
+            self._kept[tally] = f"{self.entity.value}_{tally}"
+            self._run(
+                f"CREATE OR REPLACE TABLE {table} AS SELECT kid, item, happened, known, value FROM entries JOIN kids_{self.entity.value} USING (key) "
+                f"WHERE entity = '{self.entity.value}' AND history = '{tally}' AND known <= {self._until}"
+            )
+        return table
 
     def _held(self, series: str) -> str:
         """Make the tables of one series: items with when they were held, requests with the stretch they fall into; their common suffix."""
@@ -167,7 +217,7 @@ class Asked:
             f"CREATE OR REPLACE TABLE all_{name} AS SELECT kid, happened, known, ref, value, row_number() OVER one AS rn, "
             f"coalesce(lead(known, {keep}) OVER one, {FOR_EVER}) AS gone, known < lag(known) OVER one AS late, count(*) OVER (PARTITION BY kid) AS n "
             f"FROM entries JOIN kids_{self.entity.value} USING (key) WHERE entity = '{self.entity.value}' AND history = '{series}' "
-            "WINDOW one AS (PARTITION BY kid ORDER BY happened, known, ref, value)"
+            f"AND known <= {self._until} WINDOW one AS (PARTITION BY kid ORDER BY happened, known, ref, value)"
         )
         self._mend_gone(name, keep)
         self._run(
@@ -177,10 +227,10 @@ class Asked:
         )
         columns = "i.kid, i.happened, i.known, i.ref, i.value, i.rn, i.gone"
         self._run(
-            f"CREATE OR REPLACE TABLE items_{name} AS SELECT {columns}, 0::BIGINT AS stretch FROM all_{name} i WHERE n <= {2 * keep} "
+            f"CREATE OR REPLACE TABLE items_{name} AS SELECT {columns}, 0::BIGINT AS stretch FROM all_{name} i WHERE n <= {2 * keep} AND i.gone > {self._since} "
             f"UNION ALL SELECT {columns}, unnest(range(coalesce(f.stretch, 0), coalesce(l.stretch, 0) + 1)) AS stretch FROM all_{name} i "
             "ASOF LEFT JOIN starts f ON i.kid = f.kid AND i.known >= f.start ASOF LEFT JOIN starts l ON i.kid = l.kid AND i.gone - 1 >= l.start "
-            f"WHERE n > {2 * keep} AND i.gone > i.known"
+            f"WHERE n > {2 * keep} AND i.gone > greatest(i.known, {self._since})"
         )
         self._run(
             f"CREATE OR REPLACE TABLE asks_{name} AS SELECT a.*, coalesce(s.stretch, 0) AS stretch FROM asks_{self.entity.value} a "

@@ -19,12 +19,12 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-import orjson
-from sqlalchemy import Engine, select, tuple_
+from sqlalchemy import Engine, select
 
 from feature_store.database import reading
 from feature_store.entities import Entity, EntityKey
-from feature_store.events import Event, EventType
+from feature_store.event_pages import paged
+from feature_store.events import Event
 from feature_store.folding import apply, touched
 from feature_store.gaps import Gaps, read_gaps
 from feature_store.network import Network, Node, Rate, Stock, network_from_request, read_network
@@ -44,6 +44,8 @@ AT_ONCE: Millis = SECOND
 PAGE = 2_000
 """Events that are read at a time; between two pages others get their turn."""
 
+_NEVER: Millis = 2**62
+
 EXAMPLES = 3
 """Differences of one feature that are told in full."""
 
@@ -60,7 +62,7 @@ class Why(StrEnum):
     AT_ONCE = "at_once"
     """An event about the same entity arrived in the same moment."""
     TOO_MANY_EVENTS = "too_many_events"
-    """Its events lie beyond what one check may read."""
+    """It looks back beyond the newest events, which are all that one check may read."""
     UNREADABLE = "unreadable"
     """Its record does not hold what is needed any more, or is damaged."""
 
@@ -156,7 +158,7 @@ def check(
         engine: of the database with the events.
         recorded: the decisions.
         unreadable: how many more were sampled whose record could not be read.
-        max_events: the pass ends there; decisions later than that are not comparable.
+        max_events: the newest so many are read; values that look back further, and differ, are not comparable.
         rest: called between pages, to let others have their turn.
     """
     began = time.monotonic()
@@ -166,17 +168,13 @@ def check(
     tally.skip(Why.OTHER_VERSION, len(recorded) - len(current))
     read = 0
     if current:
-        walk = _Walk(current, read_gaps(engine))
-        complete = True
-        for event in told(engine, until=walk.ends, rest=rest):
-            if read >= max_events:
-                complete = False
-                break
+        ends = max(one.as_of for one in current) + AT_ONCE
+        unread = _unread(engine, ends, max_events)
+        walk = _Walk(current, read_gaps(engine), unread)
+        for event in told(engine, known_from=None if unread is None else unread + 1, until=ends, rest=rest):
             read += 1
             walk.take(event)
-        if complete:
-            walk.finish()
-        tally.skip(Why.TOO_MANY_EVENTS, walk.left)
+        walk.finish()
         for one, differences in walk.done:
             tally.enter(one, differences)
     return tally.report(read, round((time.monotonic() - began) * 1000))
@@ -192,21 +190,17 @@ def rebuild(one: Recorded, states: Mapping[EntityKey, EntityState]) -> dict[str,
     return {f"{node_id}|{service}": snapshot for node_id, service, snapshot in lane_snapshots(order, network, states, as_of)}
 
 
-def told(engine: Engine, *, until: Millis, rest: Callable[[], None] | None = None) -> Iterator[Event]:
-    """The events that were known by ``until``, in the order in which they became known, read in pages: no transaction stays open."""
-    key = tuple_(events.c.known_at, events.c.event_id)
-    after: tuple[Millis, str] = (-(2**62), "")
-    while True:
-        page = select(events).where(events.c.known_at >= after[0], key > after, events.c.known_at <= until).order_by(*key).limit(PAGE)
-        with reading(engine).connect() as connection:
-            rows = connection.execute(page).all()
-        for row in rows:
-            yield Event(row.event_id, EventType(row.type), row.event_time, row.known_at, orjson.loads(row.data), row.valid_from)
-        if len(rows) < PAGE:
-            return
-        after = (rows[-1].known_at, rows[-1].event_id)
-        if rest is not None:
-            rest()
+def told(engine: Engine, *, known_from: Millis | None = None, until: Millis, rest: Callable[[], None] | None = None) -> Iterator[Event]:
+    """The events that became known by ``until``, in that order, read in pages: no transaction stays open."""
+    return paged(engine, known_from=known_from, until=until, page=PAGE, rest=rest)
+
+
+def _unread(engine: Engine, until: Millis, most: int) -> Millis | None:
+    """What became known up to here lies beyond the newest ``most`` events that were known by ``until``; ``None`` when there are no more."""
+    query = select(events.c.known_at).where(events.c.known_at <= until).order_by(events.c.known_at.desc()).offset(most).limit(1)
+    with reading(engine).connect() as connection:
+        found: Millis | None = connection.execute(query).scalar()
+    return found
 
 
 def _is_current(one: Recorded) -> bool:
@@ -217,21 +211,16 @@ def _is_current(one: Recorded) -> bool:
 class _Walk:
     """Plays the events once and stops at each decision to compare it."""
 
-    def __init__(self, recorded: Sequence[Recorded], gaps: Gaps) -> None:
+    def __init__(self, recorded: Sequence[Recorded], gaps: Gaps, unread: Millis | None) -> None:
         self._waiting = sorted(recorded, key=lambda one: (-one.as_of, one.record_id))  # the next one last
         self._keys = {id(one): frozenset(entity_keys(one.order, one.type)) for one in recorded}
         self._wanted = frozenset().union(*self._keys.values())
         self._states: dict[EntityKey, EntityState] = {}
         self._touched_at: dict[EntityKey, Millis] = {}
         self._gaps = gaps
+        self._unread = unread
         self._fresh: list[tuple[Recorded, list[_Odd]]] = []
-        self.ends = self._waiting[0].as_of + AT_ONCE
         self.done: list[tuple[Recorded, list[_Odd]]] = []
-
-    @property
-    def left(self) -> int:
-        """Decisions that the events did not reach."""
-        return len(self._waiting) + len(self._fresh)
 
     def take(self, event: Event) -> None:
         """The next event; decisions before it are compared first."""
@@ -251,7 +240,7 @@ class _Walk:
 
     def finish(self) -> None:
         """No event is left."""
-        self._compare_before(self.ends + 1)
+        self._compare_before(_NEVER)
 
     def _compare_before(self, moment: Millis) -> None:
         while self._waiting and self._waiting[-1].as_of < moment:
@@ -280,8 +269,10 @@ class _Walk:
     def _excuse(self, feature: Feature, as_of: Millis) -> Why | None:
         if self._gaps.excuses_all_at(as_of):
             return Why.CHANGED_LATER
-        before = self._gaps.before
-        return Why.BEFORE_EVENTS if before is not None and _reaches(feature, as_of, before) else None
+        for gap, why in ((self._gaps.before, Why.BEFORE_EVENTS), (self._unread, Why.TOO_MANY_EVENTS)):
+            if gap is not None and _reaches(feature, as_of, gap):
+                return why
+        return None
 
 
 @dataclass(slots=True)

@@ -134,6 +134,18 @@ def _features_expire(_parsed: argparse.Namespace, settings: Settings) -> int:
     return expire(settings, _say)
 
 
+def _features_archive(parsed: argparse.Namespace, settings: Settings) -> int:
+    from serving.archive_command import archive_events
+
+    return archive_events(settings, parsed.folder, _say)
+
+
+def _features_training_set(parsed: argparse.Namespace, settings: Settings) -> int:
+    from serving.archive_command import Wanted, make_training_set
+
+    return make_training_set(settings, Wanted(parsed.archive, parsed.type, parsed.requests, parsed.output, tuple(parsed.feature)), _say)
+
+
 def _seconds(text: str) -> float:
     units = {"s": 1.0, "m": 60.0, "h": 3600.0}
     number, unit = (text[:-1], text[-1]) if text and text[-1] in units else (text, "s")
@@ -228,6 +240,18 @@ def _add_features(commands: Any, common: argparse.ArgumentParser) -> None:
     forget.set_defaults(run=_features_erase)
     text = "forget what was told about persons longer ago than ORDINANCE_RETENTION_DAYS allows"
     features.add_parser("expire", parents=[common], help=text, description=text).set_defaults(run=_features_expire)
+    text = "take the events of the database into an archive, a folder of Parquet files; each event once, so it may be repeated"
+    archive = features.add_parser("archive", parents=[common], help=text, description=text)
+    archive.add_argument("folder", type=Path, metavar="DIR", help="made if it is missing")
+    archive.set_defaults(run=_features_archive)
+    text = "write what each feature was at the moments of past decisions, from an archive, as Parquet files"
+    known = features.add_parser("training-set", parents=[common], help=text, description=text)
+    known.add_argument("--archive", type=Path, required=True, metavar="DIR", help="made by `ordinance features archive`")
+    known.add_argument("--type", required=True, metavar="TYPE", help="acceptance, fraud or split-order")
+    known.add_argument("--requests", type=Path, metavar="FILE", help="orders or keys as JSON lines (default: the recorded decisions)")
+    known.add_argument("--feature", action="append", default=[], metavar="NAME", help="only this one of its features; may be repeated")
+    known.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="a new folder")
+    known.set_defaults(run=_features_training_set)
 
 
 if __name__ == "__main__":

@@ -94,8 +94,8 @@ def test_a_training_set_is_written_all_at_once_or_not_at_all(archive: Archive, t
     assert (written.rows, written.files) == (5, 3)
     with duckdb.connect() as connection:
         relation = connection.sql(f"SELECT * FROM '{folder}/*.parquet' ORDER BY as_of")
-        assert relation.columns[:4] == ["row", "as_of", "orders_1d", "orders_1d__at"]
-        assert relation.limit(1).fetchall()[0] == (0, NOW, 2.0, NOW, 60.0, NOW, 3.0, NOW, 1.0, NOW, 20.0, NOW)
+        assert relation.columns[:5] == ["row", "order_id", "as_of", "orders_1d", "orders_1d__at"]
+        assert relation.limit(1).fetchall()[0] == (0, None, NOW, 2.0, NOW, 60.0, NOW, 3.0, NOW, 1.0, NOW, 20.0, NOW)
     with pytest.raises(FileExistsError):
         write_training_set(archive, ALL, [], folder)
     with pytest.raises(OrderMissing):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +18,10 @@ import pytest
 from sqlalchemy import Engine
 
 from feature_store.entities import Entity
+from feature_store.event_pages import paged
 from feature_store.events import Event, EventRefused, EventType, event_to_json
 from feature_store.folding import entries
-from feature_store.offline_archive import Added, Archive, ArchiveRefused, stored_events
+from feature_store.offline_archive import Added, Archive, ArchiveRefused
 from feature_store.online import OnlineStore
 from feature_store.times import DAY, parse_time
 
@@ -85,7 +87,7 @@ def test_of_one_id_told_twice_the_first_counts(tmp_path: Path) -> None:
 def test_an_archive_from_the_database_is_the_one_from_the_stream(engine: Engine, tmp_path: Path) -> None:
     events = [*told(30), Event("E-w", EventType.WEATHER, START, START + DAY, {"region": "east", "severity": 2.5}, START + DAY)]
     OnlineStore(engine).ingest(reversed(events))
-    assert {event.event_id: event for event in stored_events(engine)} == {event.event_id: event for event in events}
+    assert {event.event_id: event for event in paged(engine)} == {event.event_id: event for event in events}
     archive, streamed = Archive(tmp_path / "a"), Archive(tmp_path / "b")
     assert archive.add_database(engine) == Added(31, 0)
     streamed.add(events)
@@ -111,6 +113,53 @@ def test_segments_added_after_a_revision_stand_beside_the_revised(tmp_path: Path
     assert archive.add(told(31)) == Added(5, 26)
     assert rows(archive) == [(event.event_id,) for event in told(31)]
     assert len({segment.name for segment in archive.segments}) == len(archive.segments) == 7
+
+
+def test_small_segments_become_one_and_nothing_else_changes(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, segment=60)
+    for n in range(0, 150, 30):
+        archive.add(told(150)[n : n + 30])
+    before = {of: rows(archive, "*", of) for of in ("events", "entries")}
+    assert archive.merge() == 2
+    assert sorted(segment.events for segment in archive.segments) == [30, 60, 60]
+    assert {of: rows(archive, "*", of) for of in ("events", "entries")} == before
+    assert max(segment.known_until for segment in archive.segments) == START + 149
+    assert sorted(path.name for path in (tmp_path / "segments").iterdir()) == sorted(segment.name for segment in archive.segments)
+    assert archive.merge() == 0
+    assert archive.add(told(151)) == Added(1, 150)
+    assert archive.merge() == 0, "one event is not worth to write thirty anew"
+
+
+def test_daily_additions_leave_few_segments(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    for day in range(9):
+        archive.add([placed(day)])
+        archive.merge()
+        assert len(archive.segments) <= 3
+    assert rows(archive) == [(event.event_id,) for event in told(9)]
+
+
+def test_who_reads_keeps_the_files_that_a_merge_replaces(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    archive.add(told(3))
+    archive.add(told(6)[3:])
+    done = threading.Event()
+
+    def merge() -> None:
+        archive.merge()
+        done.set()
+
+    merging = threading.Thread(target=merge)
+    with archive.reading():
+        files = archive.event_files()
+        merging.start()
+        while len(archive.segments) == 2:
+            assert merging.is_alive()
+        assert all(path.exists() for path in files)
+        assert not done.is_set()
+    merging.join()
+    assert not any(path.exists() for path in files)
+    assert len(rows(archive)) == 6
 
 
 def test_what_no_manifest_names_does_not_count_and_is_swept_away(tmp_path: Path) -> None:

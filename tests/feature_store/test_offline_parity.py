@@ -89,7 +89,7 @@ _moments = st.one_of(
     st.integers(0, 4).map(lambda s: START + s * SECOND),  # many within the same second
     st.integers(0, 5 * 24 * 60).map(lambda m: START + m * MINUTE),
 )
-_delays = st.sampled_from([0, 0, 0, SECOND, HOUR, 2 * DAY])
+_delays = st.sampled_from([0, 0, 0, SECOND, HOUR, 2 * DAY, -MINUTE])  # the last: a clock that is ahead
 _customers, _devices, _skus = st.sampled_from(["C-1", "C-2"]), st.sampled_from(["D-1", "D-2"]), st.sampled_from(["S-1", "S-2", "S-3"])
 _numbers = st.integers(1, 12)
 _amounts = st.integers(0, 10**7).map(lambda cents: cents / 100)

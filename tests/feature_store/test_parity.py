@@ -135,6 +135,20 @@ def test_what_cannot_be_compared_is_never_counted_as_equal(sqlite_engine: Engine
     assert (dict(bounded.not_comparable), bounded.equal, bounded.events) == ({Why.TOO_MANY_EVENTS: 1}, 0, 3)
 
 
+def test_of_more_events_than_are_read_the_newest_are_compared(sqlite_engine: Engine) -> None:
+    store, recent = OnlineStore(sqlite_engine), history()
+    who = {"customer_id": "C-1", "device_id": "D-1", "address_id": "A-1", "region": "east", "amount": 5.0}
+    store.ingest([event(300 + i, EventType.ORDER_PLACED, AT - 100 * DAY + i * HOUR, order_id=f"O-{300 + i}", **who) for i in range(5)])
+    store.ingest(recent)
+    one = decide(store, "fraud")
+    report = check(sqlite_engine, [one], max_events=len(recent))
+    assert (report.differing, report.events) == (0, len(recent))
+    with sqlite_engine.begin() as connection:
+        connection.execute(delete(events).where(events.c.event_id == "e-17"))
+    lost = check(sqlite_engine, [one], max_events=len(recent) - 1)
+    assert (lost.differing, lost.events) == (1, len(recent) - 1)
+
+
 def test_history_that_was_loaded_as_states_is_said_to_be_missing(sqlite_engine: Engine) -> None:
     store = OnlineStore(sqlite_engine)
     store.ingest(history())
