@@ -140,12 +140,13 @@ def _suite(
         )
     ]
     rules = {rule.column: rule for rule in template.rules}
-    for name, part in ((chosen.target, "target"), (chosen.time, "time"), (template.known_at, "known_at")):
+    roles = {"target": chosen.target, "time": chosen.time, "known_at": template.known_at, "group": chosen.group}
+    for part, name in roles.items():
         if name:
-            kind = Kind.CATEGORY if part == "target" else Kind.TIME
+            kind = Kind.CATEGORY if part in ("target", "group") else Kind.TIME
             rules.setdefault(name, ColumnRule(name, kind, filled=part == "time"))
     for rule in rules.values():
-        loc = "target" if rule.column == chosen.target else "time" if rule.column == chosen.time else "file"
+        loc = next((part for part in ("target", "time", "group") if rule.column == roles[part]), "file")
         wanted += _expectations(rule, loc, dataset.columns, columns.get(rule.column))
         if rule.column in columns:
             column = columns[rule.column]

@@ -123,9 +123,7 @@ class Receiver:
             columns, rows = _measure(path, encoding, delimiter, self._limits)
             facts = {"encoding": encoding, "delimiter": delimiter, "columns": columns, "rows": rows, "bytes": self._bytes}
             (self._work / _FACTS).write_bytes(orjson.dumps(facts))
-            place = self._folder / sha256
-            with contextlib.suppress(OSError):  # the same bytes were accepted before: theirs stay
-                self._work.rename(place)
+            place = self._settle(sha256)
         finally:
             self.abort()
         return Dataset(
@@ -142,6 +140,20 @@ class Receiver:
             uploaded_by,
             at or now(),
         )
+
+    def _settle(self, sha256: str) -> Path:
+        """Move the file to its place. Where the same bytes were accepted before, those stay, unless they are damaged."""
+        place = self._folder / sha256
+        if place.is_dir() and not _intact(place, sha256):
+            damaged = self._folder / f".damaged-{uuid.uuid4().hex}"
+            place.rename(damaged)
+            shutil.rmtree(damaged, ignore_errors=True)
+        try:
+            self._work.rename(place)
+        except OSError:
+            if not place.is_dir():
+                raise
+        return place
 
 
 def accept(
@@ -218,11 +230,15 @@ def find(engine: Engine, folder: Path, dataset_id: str) -> Dataset | None:
 
 
 def listing(engine: Engine, folder: Path, limit: int = 100) -> list[Dataset]:
-    """The newest datasets whose files are there."""
+    """The newest datasets whose files are there and whole."""
     query = select(datasets_table).order_by(datasets_table.c.uploaded_at.desc(), datasets_table.c.dataset_id).limit(limit)
     with engine.connect() as connection:
         rows = connection.execute(query).all()
-    return [_from_row(row, folder) for row in rows if (folder / row.sha256 / _FACTS).is_file()]
+    found: list[Dataset] = []
+    for row in rows:
+        with contextlib.suppress(DataRefused):
+            found.append(_from_row(row, folder))
+    return found
 
 
 def _from_row(row: Row[Any], folder: Path) -> Dataset:
@@ -264,13 +280,22 @@ def verify(dataset: Dataset) -> None:
     Raises:
         DataRefused: they are not the bytes that were accepted.
     """
-    hasher = hashlib.sha256()
-    with dataset.path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            hasher.update(chunk)
-    if hasher.hexdigest() != dataset.sha256:
+    if _digest(dataset.path) != dataset.sha256:
         problem = DataProblem("dataset_damaged", ("dataset_id",), told("dataset_damaged"), fix=told("upload_again.fix"))
         raise DataRefused([problem])
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _intact(place: Path, sha256: str) -> bool:
+    """Whether an accepted file is still what was accepted."""
+    try:
+        return bool(orjson.loads((place / _FACTS).read_bytes())["columns"]) and _digest(place / _DATA) == sha256
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def records(dataset: Dataset) -> Iterator[list[str]]:

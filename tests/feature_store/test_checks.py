@@ -64,6 +64,14 @@ def test_missing_columns_are_named_with_what_is_near(tmp_path):
     assert [problem.fix for problem in report.errors] == ["Did you mean 'late'?", "Did you mean 'day'?"]
 
 
+def test_a_group_that_is_no_column_is_told_instead_of_left_out(tmp_path):
+    report = examine(dataset(tmp_path, *orders()), SMALL, Choices("late", "day", group="regoin")).report
+    assert errors(report) == [("missing_column", "regoin", None)]
+    assert report.errors[0].loc == ("group",)
+    assert report.errors[0].fix == "Did you mean 'region'?"
+    assert examine(dataset(tmp_path, *orders()), SMALL, Choices("late", "day", group="region")).report.ok
+
+
 def test_remarks_that_are_too_many_to_remember_are_announced(tmp_path):
     few = [f"see DN-{row}" if row < 9 else row for row in range(400)]
     many = [f"{chr(97 + row // 26)}{chr(97 + row % 26)} pending" if row < 60 else row for row in range(400)]

@@ -56,6 +56,30 @@ def test_bytes_are_kept_as_they_came_and_counted_by_their_hash(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == [one.sha256]
 
 
+@pytest.mark.parametrize("damage", ["data", "shorter", "facts", "gone"])
+def test_a_damaged_file_is_told_and_mended_by_uploading_it_again(tmp_path, sqlite_engine: Engine, damage):
+    def upload(data):
+        return accept([data.encode()], tmp_path, sqlite_engine, name="t.csv", uploaded_by="ann")
+
+    first, other = upload(TABLE), upload("a\n1\n")
+    match damage:
+        case "data":
+            first.path.write_bytes(first.path.read_bytes()[::-1])
+        case "shorter":
+            first.path.write_bytes(b"name")
+        case "facts":
+            (first.path.parent / "facts.json").write_bytes(b"{")
+        case _:
+            first.path.unlink()
+    with pytest.raises(DataRefused):
+        verify(find(sqlite_engine, tmp_path, first.dataset_id))
+    assert other.dataset_id in {one.dataset_id for one in datasets.listing(sqlite_engine, tmp_path)}, "others are listed all the same"
+    again = upload(TABLE)
+    verify(again)
+    verify(find(sqlite_engine, tmp_path, first.dataset_id))
+    assert sorted(entry.name for entry in tmp_path.iterdir() if entry.is_dir()) == sorted({first.sha256, other.sha256})
+
+
 @pytest.mark.parametrize(
     ("data", "code", "row"),
     [
