@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from training.handbook.comparison import compare
-from training.handbook.transactions import HandbookMissing
+from training.handbook.transactions import HandbookMissing, read_transactions
 
 
 class Teller:
@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with the handbook's transactions as Parquet")
     asked = parser.parse_args()
     try:
-        found = compare(asked.data, Teller())
+        found = compare(read_transactions(asked.data), Teller())
     except HandbookMissing as error:
         print(error, file=sys.stderr)
         return 2

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from feature_store.ranks import auc, average_precision
 from feature_store.views.cards import CARDS, OWN
-from feature_store.views.definition import Feature
+from feature_store.views.definition import Feature, FeatureService
 from models.calibration import Calibrator
 from models.features import cards_of_views
 from models.scorer import TreeScorer
 from training.handbook.features import features_of, service_of
 from training.handbook.protocol import LEARN_FROM, TUNE_FROM, Round, card_precision, round_from, span
-from training.handbook.transactions import LABEL_DELAY, Transactions, read_transactions
+from training.handbook.transactions import LABEL_DELAY, Transactions
 from training.pipeline import TrainedModel, TrainingSpec, train
 from training.splits import Split, prescribed
 from training.table import Floats, Integers, TrainingTable
@@ -119,25 +118,31 @@ FEATURE_SETS: Mapping[str, tuple[Feature, ...]] = {"the handbook's 15 features":
 """By the name of the table: the same inputs as the published models, and more."""
 
 
-def compare(folder: Path, say: Callable[[str], None] = lambda _: None, sets: Sequence[str] = tuple(FEATURE_SETS)) -> Comparison:
+Player = Callable[[Transactions, FeatureService, Integers], Floats]
+"""Plays transactions through the online code: all of them, what to compute, and for which rows."""
+
+
+def compare(
+    transactions: Transactions,
+    say: Callable[[str], None] = lambda _: None,
+    sets: Sequence[str] = tuple(FEATURE_SETS),
+    play: Player = features_of,
+) -> Comparison:
     """Run the whole comparison.
 
     Args:
-        folder: where the transactions lie.
+        transactions: all that the handbook's file holds.
         say: is told of each step.
         sets: names of :data:`FEATURE_SETS` to train on.
-
-    Raises:
-        HandbookMissing: the folder does not hold the transactions.
+        play: computes the features.
     """
     # 1. The rows of each round: those of the comparison, and earlier ones to choose a configuration on.
-    transactions = read_transactions(folder)
     final, *earlier = [round_from(transactions, first) for first in (LEARN_FROM, *TUNE_FROM)]
     rows = np.unique(np.concatenate([part for one in (final, *earlier) for part in (one.learn, one.judge)]))
     # 2. Their features, by the code that answers requests.
     say(f"playing {len(transactions):,} transactions as events")
     most = max((FEATURE_SETS[name] for name in sets), key=len)
-    features = features_of(transactions, service_of(most), rows)
+    features = play(transactions, service_of(most), rows)
     # 3. A model for each set of features.
     results = []
     for name in sets:
