@@ -20,11 +20,11 @@ from governance.ledger.rows import DecisionRow, Facets, Row
 from governance.waiting import waiting
 from models.specs import DecisionType
 from serving.admission import ORDERS, Admitted, Ask, admit
-from serving.aside import Aside, in_place
+from serving.aside import in_place
 from serving.breaker import Breaker, Breakers, Resting, TooSlow
 from serving.errors import MEDIA_TYPE, Problem, ProblemKind, fault, unavailable
 from serving.force import Force
-from serving.knowing import PLANS, Made, Outcomes, ReadReserved, ReadStates, States, make_decisions, nothing_reserved
+from serving.knowing import PLANS, Guards, Made, Outcomes, ReadReserved, ReadStates, States, make_decisions, nothing_reserved
 from serving.recording import Context, Timing, draft_decision, draft_order, facets, order_facets, part_key
 from serving.rendering import answer_json, order_json, to_bytes
 from serving.reserving import release_of_lower, reservation
@@ -95,9 +95,8 @@ class Edges:
         running: digests of this code and of the libraries under it, for the record.
         reserved: what other orders' plans hold of some SKUs.
         hold_ms: how long a plan reserves its pieces.
-        breakers: leave alone what keeps failing.
+        guards: leave alone what keeps failing, and compute beside the loop what is slow.
         shedder: refuses what would wait too long.
-        aside: where decisions are computed.
     """
 
     force: Callable[[], Force]
@@ -111,9 +110,8 @@ class Edges:
     clock: Callable[[], Millis] = now
     reserved: ReadReserved = nothing_reserved
     hold_ms: Millis = 30 * MINUTE
-    breakers: Breakers = field(default_factory=usual_breakers)
+    guards: Guards = field(default_factory=lambda: Guards(usual_breakers(), in_place()))
     shedder: Shedder = field(default_factory=Shedder)
-    aside: Aside = field(default_factory=in_place)
 
 
 class Answerer:
@@ -158,7 +156,9 @@ class Answerer:
             return settled
         for overtaken in range(PLANS + 1):
             # 2. Know, 3. Score, 4. Constrain: inside the deadline, or the declared fallback.
-            outcomes = await make_decisions(admitted, force, self._read, timing.started_at, reserved=self._reserved, overtaken=overtaken)
+            outcomes = await make_decisions(
+                admitted, force, self._read, timing.started_at, reserved=self._reserved, overtaken=overtaken, guards=self._edges.guards
+            )
             if isinstance(outcomes, Problem):
                 return refuse(outcomes)
             # 5. Record: durable before anything is told. Where other orders have taken the pieces meanwhile, plan again from what is left.
@@ -170,15 +170,15 @@ class Answerer:
         return refuse(committed) if isinstance(committed, Problem) else Reply(200, committed.response)
 
     async def _read(self, keys: Sequence[EntityKey]) -> States:
-        return await self._edges.breakers.features.call(lambda: self._edges.read(keys))
+        return await self._edges.guards.breakers.features.call(lambda: self._edges.read(keys))
 
     async def _reserved(self, skus: Sequence[str], order_id: str, at: Millis) -> Reserved:
-        return await self._edges.breakers.features.patiently(lambda: self._edges.reserved(skus, order_id, at))
+        return await self._edges.guards.breakers.features.patiently(lambda: self._edges.reserved(skus, order_id, at))
 
     async def _recall(self, admitted: Admitted) -> Reply | None:
         """The answer that was given before, or the refusal of a request that comes too late; ``None`` when it is new."""
         try:
-            return _settle(admitted, await self._edges.breakers.database.call(lambda: self._edges.recall(admitted)))
+            return _settle(admitted, await self._edges.guards.breakers.database.call(lambda: self._edges.recall(admitted)))
         except Resting:
             return refuse(self._not_durable("The database is left alone for a moment after it failed repeatedly, so nothing was decided."))
         except Exception:  # no driver's error may pass for an answer
@@ -189,7 +189,7 @@ class Answerer:
         """Seal the decisions and wait until they are on disk; ``None`` when another order has taken what the plan reserves."""
         try:
             rows = self._rows(admitted, force, timing, outcomes)
-            return await self._edges.breakers.database.call(lambda: self._edges.records.commit(rows))
+            return await self._edges.guards.breakers.database.call(lambda: self._edges.records.commit(rows))
         except StockTaken:
             return None
         except KeyReused:
@@ -202,7 +202,7 @@ class Answerer:
             return Problem(ProblemKind.INTERNAL, "The decision cannot be recorded as it is; nothing was told. The failure was logged.")
 
     async def _dry_run(self, admitted: Admitted, force: Force, timing: Timing) -> Reply:
-        outcomes = await make_decisions(admitted, force, self._read, timing.started_at, reserved=self._reserved)
+        outcomes = await make_decisions(admitted, force, self._read, timing.started_at, reserved=self._reserved, guards=self._edges.guards)
         if isinstance(outcomes, Problem):
             return refuse(outcomes)
         answers = {name: to_bytes(answer_json(one, None, timing.elapsed_ms(), recorded=False)) for name, one in outcomes.made.items()}
@@ -252,7 +252,7 @@ class Answerer:
     def _not_durable(self, detail: str) -> Problem:
         """503, until the database is tried again."""
         detail += " Send the same request with the same Idempotency-Key again."
-        return unavailable(ProblemKind.NOT_DURABLE, detail, self._edges.breakers.database.retry_after_s)
+        return unavailable(ProblemKind.NOT_DURABLE, detail, self._edges.guards.breakers.database.retry_after_s)
 
 
 def _told_deadline_s(ask: Ask) -> float | None:

@@ -32,7 +32,8 @@ from models.specs import DecisionType, Outcome
 from models.splitting import ProblemRefused
 from serving.admission import ORDERS, Admitted, remaining
 from serving.api.schemas import CustomBody, SplitBody
-from serving.breaker import Unanswered
+from serving.aside import Aside, in_place
+from serving.breaker import Breakers, Resting, Unanswered
 from serving.errors import Problem, fault, invalid
 from serving.force import Force
 
@@ -65,6 +66,19 @@ class Known:
 
     situation: Situation | None = None
     failure: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What stands around scoring, for all requests of a process.
+
+    Attributes:
+        breakers: leave a model alone that keeps failing.
+        aside: where decisions are computed.
+    """
+
+    breakers: Breakers
+    aside: Aside
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +116,14 @@ class Outcomes:
 
 
 async def make_decisions(
-    admitted: Admitted, force: Force, read: ReadStates, at: Millis, *, reserved: ReadReserved = nothing_reserved, overtaken: int = 0
+    admitted: Admitted,
+    force: Force,
+    read: ReadStates,
+    at: Millis,
+    *,
+    reserved: ReadReserved = nothing_reserved,
+    overtaken: int = 0,
+    guards: Guards | None = None,
 ) -> Outcomes | Problem:
     """Read, score and constrain: every decision that the request asks for.
 
@@ -113,7 +134,9 @@ async def make_decisions(
         at: the decision time.
         reserved: what other orders' plans hold.
         overtaken: of how many plans for this request the pieces went to other orders; after :data:`PLANS` of them it falls back.
+        guards: what stands around scoring; by default nothing that outlasts this request.
     """
+    guards = guards or Guards(Breakers.of(), in_place())
     known = await _read_known(admitted, read, reserved, at)
     made: dict[str, Made] = {}
     skipped: dict[str, str] = {}
@@ -126,7 +149,7 @@ async def make_decisions(
         failure = known.failure
         if overtaken >= PLANS and failure is None and decision_type == DecisionType.SPLIT_ORDER:
             failure = ("contention", f"other orders took the pieces of {overtaken} plans while they were made")
-        found = _make(admitted, force, inputs, replace(known, failure=failure))
+        found = await _make(admitted, force, inputs, replace(known, failure=failure), guards)
         if isinstance(found, Problem):
             return found
         made[decision_type] = found
@@ -191,7 +214,7 @@ def _skip(admitted: Admitted, decision_type: str, made: Mapping[str, Made], know
     return None
 
 
-def _make(admitted: Admitted, force: Force, inputs: Inputs, known: Known) -> Made | Problem:
+async def _make(admitted: Admitted, force: Force, inputs: Inputs, known: Known, guards: Guards) -> Made | Problem:
     policy, failure = admitted.policies[inputs.type], known.failure
     if isinstance(admitted.body, CustomBody):
         inputs = replace(inputs, order_id=admitted.body.order_id)
@@ -199,24 +222,48 @@ def _make(admitted: Admitted, force: Force, inputs: Inputs, known: Known) -> Mad
         return Made(inputs, decide(inputs, force.models, policy))
     if failure is None and _late(admitted):
         failure = ("deadline", _passed(admitted, "deciding"))
-    try:
-        if failure is None:
-            inputs = _know(admitted, force, inputs, known)
-            decision = decide(inputs, force.models, policy, timer=time.perf_counter)
-            if not _late(admitted):
-                return Made(inputs, decision)
-            failure = ("deadline", _passed(admitted, "scoring"))
-    except NetworkRefused as error:
-        return invalid([fault(loc, msg) for loc, msg in error.errors])
-    except RowInvalid as error:
-        return invalid([{**fault(["row", column], msg), "column": column} for column, msg in error.errors])
-    except ProblemRefused as error:
-        return invalid([fault(["order", "lines"], str(error))])
-    except Exception:  # a model that fails must not take the answer with it
-        log.exception("%s could not be decided", inputs.type)
-        failure = ("model", "the decision could not be computed")
+    if failure is None:
+        found = await _guarded(admitted, force, inputs, known, guards)
+        if not isinstance(found, tuple):
+            return found
+        failure = found
     inputs = replace(inputs, failure=Failure(*failure, admitted.fallbacks[inputs.type]))
     return Made(inputs, decide(inputs, force.models, policy))
+
+
+async def _guarded(admitted: Admitted, force: Force, inputs: Inputs, known: Known, guards: Guards) -> Made | Problem | tuple[str, str]:
+    """The decision, a refusal of the request, or why there is none: (cause, detail)."""
+    breaker = guards.breakers.model(inputs.type)
+    try:
+        breaker.require()
+    except Resting as resting:
+        return "model", str(resting)
+    refused: Problem
+    try:
+        made = await guards.aside.run(inputs.type, remaining(admitted.deadline), lambda: _score(admitted, force, inputs, known))
+    except NetworkRefused as error:
+        refused = invalid([fault(loc, msg) for loc, msg in error.errors])
+    except RowInvalid as error:
+        refused = invalid([{**fault(["row", column], msg), "column": column} for column, msg in error.errors])
+    except ProblemRefused as error:
+        refused = invalid([fault(["order", "lines"], str(error))])
+    except TimeoutError:
+        breaker.failed()
+        return "deadline", _passed(admitted, "scoring")
+    except Exception:  # a model that fails must not take the answer with it
+        breaker.failed()
+        log.exception("%s could not be decided", inputs.type)
+        return "model", "the decision could not be computed"
+    else:
+        breaker.succeeded()
+        return ("deadline", _passed(admitted, "scoring")) if _late(admitted) else made
+    breaker.abandoned()
+    return refused
+
+
+def _score(admitted: Admitted, force: Force, inputs: Inputs, known: Known) -> Made:
+    inputs = _know(admitted, force, inputs, known)
+    return Made(inputs, decide(inputs, force.models, admitted.policies[inputs.type], timer=time.perf_counter))
 
 
 def _know(admitted: Admitted, force: Force, inputs: Inputs, known: Known) -> Inputs:

@@ -40,8 +40,10 @@ from models.specs import SPECS, Task
 from serving.answer import Answerer, Edges, usual_breakers
 from serving.api.decisions import DecisionsApp
 from serving.api.schemas import ACCEPTANCE_EXAMPLE
+from serving.aside import in_place
 from serving.edges import recall_from, reserved_from, runner, states_from
 from serving.force import Force
+from serving.knowing import Guards
 from serving.lookups import Lookups
 from serving.reviewing import Reviewing
 from serving.shedding import Shedder
@@ -180,7 +182,7 @@ class Service:
         return self.call("GET", path, role=role)
 
     def with_edges(self, **changes: Any) -> Service:
-        edges = replace(self.edges, **{"breakers": usual_breakers(), "shedder": Shedder(), **changes})
+        edges = replace(self.edges, **{"guards": Guards(usual_breakers(), in_place()), "shedder": Shedder(), **changes})
         return replace(self, edges=edges, app=self.made_app(edges))
 
     def made_app(self, edges: Edges, *, echoes: bool = True) -> DecisionsApp:

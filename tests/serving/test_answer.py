@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -20,7 +21,9 @@ from governance.ledger.rows import DecisionRow, Row
 from governance.ledger.store import Filters
 from serving import knowing
 from serving.answer import usual_breakers
+from serving.aside import in_place
 from serving.force import Force
+from serving.knowing import Guards
 from serving.shedding import Shedder
 
 EMPTY: dict[EntityKey, EntityState] = {}
@@ -238,8 +241,27 @@ def test_a_store_that_keeps_failing_is_left_alone_and_every_answer_is_recorded(s
     assert count(service) == 20
 
 
+def test_a_model_that_keeps_failing_is_left_alone_and_the_others_go_on(service: Any, body: Any, force: Force) -> None:
+    asked = []
+
+    class Broken:
+        def __getattr__(self, name: str) -> Any:
+            asked.append(name)
+            raise FloatingPointError("this model is broken")
+
+    models = {**force.models, "fraud": replace(force.models["fraud"], artifact=Broken())}  # type: ignore[arg-type]
+    broken = service.with_edges(force=lambda: replace(force, models=models))
+    told = [broken.decide("fraud", body(), key=f"k{number}").json for number in range(20)]
+    assert {(one["status"], one["outcome"]) for one in told} == {("fallback", "REVIEW")}
+    assert told[0]["fallback_reason"] == "model: the decision could not be computed"
+    assert "the model of fraud failed repeatedly" in told[-1]["fallback_reason"]
+    assert len(asked) < 10
+    assert broken.decide("acceptance", body(), key="a").json["status"] == "decided"
+    assert count(service) == 21
+
+
 def test_a_store_that_never_answers_does_not_keep_who_has_no_deadline(service: Any, body: Any) -> None:
-    stuck = service.with_edges(read=read_slowly, breakers=usual_breakers(0.01))
+    stuck = service.with_edges(read=read_slowly, guards=Guards(usual_breakers(0.01), in_place()))
     told = stuck.decide("fraud", body()).json
     assert told["status"] == "fallback"
     assert "did not answer within" in told["fallback_reason"]
@@ -247,7 +269,7 @@ def test_a_store_that_never_answers_does_not_keep_who_has_no_deadline(service: A
 
 def test_a_commit_that_never_ends_is_a_503_and_the_retry_is_answered(service: Any, body: Any) -> None:
     watching = Watching()
-    stuck = service.with_edges(records=watching, breakers=usual_breakers(0.01))
+    stuck = service.with_edges(records=watching, guards=Guards(usual_breakers(0.01), in_place()))
     refused = stuck.decide("fraud", body())
     assert (refused.status, refused.json["type"].rpartition(":")[2]) == (503, "record-not-durable")
     assert service.decide("fraud", body()).status == 200
@@ -306,8 +328,13 @@ def test_three_decisions_on_one_order_share_one_commit(service: Any, body: Any) 
 
 def test_an_order_s_decisions_share_the_network_that_was_read_once(service: Any, body: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Network] = []
-    monkeypatch.setattr(knowing, "read_network", lambda *asked: read.append(read_network(*asked)) or read[-1])
-    monkeypatch.setattr(situation, "read_network", knowing.read_network)
+
+    def counted(*asked: Any) -> Network:
+        read.append(read_network(*asked))
+        return read[-1]
+
+    for module in (knowing, situation):
+        monkeypatch.setattr(module, "read_network", counted)
     told = service.decide("orders", body()).json
     assert len(read) == 1
     stored = {kind: service.reader.get(told["decisions"][kind]["decision_id"]) for kind in ("acceptance", "split_order")}
