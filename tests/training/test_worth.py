@@ -26,12 +26,12 @@ RECIPE = Recipe({"num_leaves": 4, "learning_rate": 0.1, "min_data_in_leaf": 20},
 
 
 def world(kind: str = "acceptance", seed: int = 0) -> tuple[TrainingTable, np.ndarray]:
-    """Orders whose failure and its cause follow two features; the south is truly worse. With the true probability of each."""
+    """Orders whose failure and its cause follow two features, frauds are rarer; the south is truly worse. With the true probability of each."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(ROWS, 3))
     south = rng.random(ROWS) < 0.3
     x[:, 2] = south
-    p = 1 / (1 + np.exp(1.6 - 1.3 * x[:, 0] - 0.8 * south))
+    p = 1 / (1 + np.exp((1.6 if kind == "acceptance" else 4.0) - 1.3 * x[:, 0] - 0.8 * south))
     event = rng.random(ROWS) < p
     cause = np.where(x[:, 1] > 0.5, 0, np.where(x[:, 1] < -0.5, 2, 1))
     cause = np.where(rng.random(ROWS) < 0.15, rng.integers(0, 3, ROWS), cause)
