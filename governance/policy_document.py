@@ -151,7 +151,7 @@ class PolicyDocument(Strict):
 
     document_schema: Literal["ordinance/policy/v1"] = Field(alias="schema")
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
-    version: Annotated[int, Field(ge=1, le=1_000_000)]
+    version: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     type: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
     title: Words
     scope: ScopeDocument | None = None
@@ -196,7 +196,7 @@ def document_faults(parsed: PolicyDocument, feature_names: Collection[str] | Non
         lost: parameters that could not be read and are told by themselves: an expression may name them.
     """
     faults: list[Fault] = []
-    _parameters(parsed, faults)
+    parse_parameters(parsed, faults)
     faults += _name_faults(parsed) + _outcome_faults(parsed)
     sample = Sample.of(parsed, lost)
     for loc, check, offset in parse_checks(parsed):
@@ -215,7 +215,7 @@ def compile_policy(parsed: PolicyDocument) -> Policy:
         type=parsed.type,
         digest="sha256:" + hashlib.sha256(canonical).hexdigest(),
         document=canonical,
-        parameters=_parameters(parsed, []),
+        parameters=parse_parameters(parsed, []),
         checks=checks,
         default_outcome=parsed.default_outcome,
         fallbacks={f.name: Fallback(f.name, f.outcome, f.text.model_dump()) for f in parsed.fallbacks},
@@ -257,7 +257,8 @@ def default_policies() -> Mapping[str, Policy]:
     return {policy.type: policy for policy in sorted(found, key=lambda policy: policy.id)}
 
 
-def _parameters(parsed: PolicyDocument, faults: list[Fault]) -> dict[str, Parameter]:
+def parse_parameters(parsed: PolicyDocument, faults: list[Fault]) -> dict[str, Parameter]:
+    """Every parameter that has a permitted value; what is wrong with the others is added to ``faults``."""
     parameters = {}
     for index, written in enumerate(parsed.parameters):
         minimum, maximum = written.minimum, written.maximum

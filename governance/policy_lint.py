@@ -20,11 +20,11 @@ from governance.policy_document import (
     Fault,
     Loc,
     PolicyDocument,
-    PolicyInvalid,
     Sample,
     compile_policy,
     document_faults,
     parse_checks,
+    parse_parameters,
 )  # fmt: skip
 from governance.policy_logic import ZERO, Below, Clause, Logic, Tree, Undecided, atoms, parse
 from models.specs import SPECS, DecisionType
@@ -79,17 +79,17 @@ def review(document: bytes | Mapping[str, Any], feature_names: Collection[str] |
     if not isinstance(raw, Mapping):
         return Reviewed(None, (((), "a policy is a JSON object"),))
     parsed, faults, places = _read(raw)
+    warnings: list[Fault] = []
     if parsed is not None:
         names = {one["name"] for one in _items(raw, "parameters") if isinstance(one.get("name"), str)}
         found = [*document_faults(parsed, feature_names, lost=names), *_meaning(parsed)]
+        told = _Meaning(parsed, without={loc for loc, _ in found})
         untyped = {"type"} & {str(loc[0]) for loc, _ in faults if loc}
-        faults += [(_placed(loc, places), msg) for loc, msg in found if not (untyped and loc[-1:] == ("outcome",))]
+        faults += [(_placed(loc, places), msg) for loc, msg in (*found, *told.faults()) if not (untyped and loc[-1:] == ("outcome",))]
+        warnings = [(_placed(loc, places), msg) for loc, msg in told.warnings()]
     if faults or parsed is None:
-        return Reviewed(None, tuple(dict.fromkeys(faults)))
-    policy = compile_policy(parsed)
-    told = _Meaning(parsed, policy)
-    faults = told.faults()
-    return Reviewed(None if faults else policy, tuple(faults), tuple(told.warnings()))
+        return Reviewed(None, tuple(dict.fromkeys(faults)), tuple(warnings))
+    return Reviewed(compile_policy(parsed), (), tuple(warnings))
 
 
 def _read(raw: Mapping[str, Any]) -> tuple[PolicyDocument | None, list[Fault], dict[str, list[int]]]:
@@ -211,18 +211,19 @@ def _atom_faults(expression: str, sample: Sample) -> Iterator[str]:
 class _Meaning:
     """Contradictions and rules that never decide, as far as :mod:`governance.policy_logic` understands them."""
 
-    def __init__(self, parsed: PolicyDocument, policy: Policy) -> None:
-        self._checks = [(loc, check, parse(check.expression)) for loc, check, _ in parse_checks(parsed)]
+    def __init__(self, parsed: PolicyDocument, without: Collection[Loc] = ()) -> None:
+        parameters = parse_parameters(parsed, [])
+        self._checks = [(loc, check, parse(check.expression)) for loc, check, _ in parse_checks(parsed) if loc not in without]
         self._asks_has = {check.id for _, check, _ in self._checks if "has(" in check.expression}
         kinds = {f"{root}.{name}": _kind(value) for root, facts in FACTS.items() for name, value in facts.items()}
         kinds |= {
             f"features.{name.partition('.')[2]}": "number"
-            for check in policy.checks
+            for _, check, _ in self._checks
             for name in check.names
             if name.startswith("features.")
         }
-        kinds |= {f"params.{name}": "truth" if one.kind == "boolean" else "number" for name, one in policy.parameters.items()}
-        numbers = {f"params.{name}": one for name, one in policy.parameters.items() if one.kind != "boolean"}
+        kinds |= {f"params.{name}": "truth" if one.kind == "boolean" else "number" for name, one in parameters.items()}
+        numbers = {f"params.{name}": one for name, one in parameters.items() if one.kind != "boolean"}
         self._free = Logic(kinds, {}, (*_domains(), *_permitted(numbers)))
         self._now = Logic(kinds, {name: _exact(one.value) for name, one in numbers.items()}, tuple(_domains()))
 
@@ -318,14 +319,3 @@ def _permitted(parameters: Mapping[str, Parameter]) -> list[Below]:
         bounds += [] if one.maximum is None else [Below(name, ZERO, _exact(one.maximum), False)]
         bounds += [] if one.at_most is None else [Below(name, f"params.{one.at_most}", Fraction(0), False)]
     return bounds
-
-
-def require(reviewed: Reviewed) -> Policy:
-    """The policy of a document without faults.
-
-    Raises:
-        PolicyInvalid: with every fault.
-    """
-    if reviewed.policy is None:
-        raise PolicyInvalid(list(reviewed.faults))
-    return reviewed.policy

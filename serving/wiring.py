@@ -17,13 +17,14 @@ from feature_store.order import MICRO
 from feature_store.reservations import ReservationStore
 from feature_store.times import SECOND
 from governance.access import Access, Role, create_key
+from governance.changes import Scribe
 from governance.ledger.fingerprint import load_fingerprint
 from governance.ledger.log import Recorder
 from governance.ledger.receipt import Signer, load_signer
 from governance.ledger.store import DecisionReader
 from governance.overrides import Overrides
 from governance.policy_document import default_policies
-from governance.policy_store import keep_policies
+from governance.policy_store import SHIPPED, keep_policies
 from governance.promotion import generation
 from governance.settling import Desk
 from governance.shelf import Shelf
@@ -99,7 +100,7 @@ def prepare_home(settings: Settings, say: Callable[[str], None] = lambda _text: 
         follow_definitions(base.engine, say)
         load_fingerprint(base.home.keys)
         jobs.fail_interrupted(base.engine)
-        keep_policies(base.engine, default_policies().values(), "ordinance")
+        keep_policies(base.engine, default_policies().values(), SHIPPED, Scribe(base.signer, settings.tenant))
         if base.home.demo:
             for role in Role:
                 create_key(base.engine, role, local_principal(role), key=local_key(base.home, role))
@@ -204,6 +205,7 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     from serving.api import system  # the decision processes load none of these
     from serving.console.app import create_console
     from serving.console.joined.wire import join
+    from serving.controls import Controls
     from serving.expiry import ExpiryKeeper
     from serving.parity import ParityKeeper
     from serving.review_keeper import ReviewKeeper
@@ -234,6 +236,7 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
         parity_every_s=every_s,
         desk=desk,
         expiry_every_s=expiry_every_s,
+        controls=Controls(base.engine, Scribe(base.signer, settings.tenant)),
     )
     app = create_console(joined)
     app.include_router(system.routes(probes))

@@ -7,10 +7,7 @@ adds what it cannot know: the answer, the refusals, an example.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
-
-from pydantic import BaseModel
 
 from governance.ledger.store import MAX_LIMIT
 from governance.readers import Reader
@@ -19,66 +16,16 @@ from serving.api import answer_schemas as answers
 from serving.api import events as intake
 from serving.api import look_schemas as looks
 from serving.api import schemas
+from serving.api.control_operations import CONTROLS
+from serving.api.operation import ANY, BODY, DECIDING, Operation, Parameter
+from serving.api.review_operations import REVIEW_CONSOLE, REVIEW_DECISIONS
 from serving.errors import ProblemKind
-from serving.lookups import DEFAULT_LIMIT, LONGEST_WAIT_S, REAL_FILTERS, TEXT_FILTERS, TIME_FILTERS, WHOLE_FILTERS
+from serving.lookups import DEFAULT_LIMIT, FLAG_FILTERS, LONGEST_WAIT_S, REAL_FILTERS, TEXT_FILTERS, TIME_FILTERS, WHOLE_FILTERS
 
 CUSTOM_TYPE = "parcel-late"
 """The custom type that the examples speak of."""
 
 _K = ProblemKind
-ANY = (_K.UNAUTHENTICATED, _K.FORBIDDEN, _K.INTERNAL, _K.UNAVAILABLE)
-"""What every route that needs a key may refuse with."""
-BODY = (*ANY, _K.MALFORMED, _K.TOO_LARGE, _K.INVALID, _K.TOO_MANY)
-DECIDING = (
-    *BODY, _K.KEY_MISSING, _K.KEY_UNUSABLE, _K.NOT_FOUND, _K.IN_FLIGHT, _K.SUPERSEDED, _K.KEY_REUSED, _K.FALLBACK_NOT_PERMITTED,
-    _K.NOT_DURABLE,
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter of the path or the query."""
-
-    name: str
-    text: str
-    schema: Mapping[str, Any]
-    place: str = "query"
-    example: str | int | float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One route.
-
-    Attributes:
-        body: the model that validates the request; ``None`` where there is no body or FastAPI knows it.
-        requests: example bodies by name, the first the fullest.
-        answer: the model of what is answered with ``status``.
-        example: the file in ``serving/api/examples`` that holds a real answer.
-        media: of the answer.
-        raw: media type and schema of a body that is not JSON.
-        key: whether an Idempotency-Key is taken.
-    """
-
-    method: str
-    path: str
-    summary: str
-    text: str = ""
-    parameters: tuple[Parameter, ...] = ()
-    body: type[BaseModel] | None = None
-    requests: Mapping[str, Any] = field(default_factory=dict)
-    answer: type[BaseModel] | None = None
-    example: str = ""
-    status: int = 200
-    media: str = "application/json"
-    problems: tuple[ProblemKind, ...] = ANY
-    raw: str | None = None
-    key: bool = False
-
-    @property
-    def name(self) -> str:
-        """Method and path."""
-        return f"{self.method} {self.path}"
 
 
 def _least(order_only: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,6 +73,7 @@ FILTER_TEXTS: Mapping[str, tuple[str, str | int | float]] = {
     "max_confidence": ("A probability of at most this.", 0.75),
     "since": ("Decided at this time or later.", "2026-11-11T00:00:00.000Z"),
     "until": ("Decided before this time.", "2026-11-12T00:00:00.000Z"),
+    "overridden": ("Whether a person's override is in force.", "true"),
 }
 
 
@@ -136,6 +84,7 @@ def _filters() -> tuple[Parameter, ...]:
         (WHOLE_FILTERS, {"type": "integer", "minimum": 0}),
         (REAL_FILTERS, {"type": "number", "minimum": 0, "maximum": 1}),
         (TIME_FILTERS, {"type": "string", "format": "date-time"}),
+        (FLAG_FILTERS, {"type": "boolean"}),
     )
     texts = {name: FILTER_TEXTS.get(name, ("", None)) for names, _ in schemas_of for name in names}
     filters = tuple(Parameter(name, texts[name][0], schema, example=texts[name][1]) for names, schema in schemas_of for name in names)
@@ -189,7 +138,7 @@ DECISIONS: tuple[Operation, ...] = (
         body=schemas.BatchBody, requests={"full": BATCH_EXAMPLE}, answer=answers.BatchAnswer, example="batch", problems=BODY,
     ),
     Operation(
-        "GET", "/v1/decisions/{id}", "Read a decision", "The answer as it was given and what happened since. An OMS reads what it asked "
+        "GET", "/v1/decisions/{id}", "Read a decision", "The answer as it was given and what happened since; with `wait`, as soon as a held decision is settled. An OMS reads what it asked "
         "for itself; those who judge also see the whole record.", parameters=(_ID, _WAIT), answer=looks.StoredAnswer, example="decision",
         problems=(*ANY, _K.NOT_FOUND, _K.INVALID),
     ),
@@ -204,10 +153,11 @@ DECISIONS: tuple[Operation, ...] = (
         example="explanation", problems=(*ANY, _K.NOT_FOUND, _K.INVALID),
     ),
     Operation(
-        "GET", "/v1/orders/{order_id}/timeline", "Follow an order", "What was decided about it, oldest first.", parameters=(_ORDER_ID,),
+        "GET", "/v1/orders/{order_id}/timeline", "Follow an order", "What was decided about it and what became of that, oldest first.", parameters=(_ORDER_ID,),
         answer=looks.TimelineAnswer, example="timeline", problems=(*ANY, _K.NOT_FOUND),
     ),
 )  # fmt: skip
+DECISIONS += REVIEW_DECISIONS
 """The routes of :class:`serving.api.decisions.DecisionsApp`."""
 
 _TABLE_EXAMPLE = (
@@ -275,6 +225,8 @@ CONSOLE: Mapping[str, Operation] = {
             "decisions its freshness and spread. No value of any one person is told.", answer=looks.FeaturesAnswer, example="features",
             problems=(*ANY, _K.INVALID),
         ),
+        *CONTROLS,
+        *REVIEW_CONSOLE,
         Operation("GET", "/healthz", "The process answers", answer=looks.Alive, example="healthz", problems=()),
         Operation(
             "GET", "/readyz", "Decisions can be made", "Models are loaded and the database can be written; 503 with the reasons when not.",

@@ -12,7 +12,20 @@ from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.api import datasets, events, features, models, outcomes, reference, reservations, reviews, trainings
+from serving.api import (
+    datasets,
+    events,
+    features,
+    killswitch,
+    lists,
+    models,
+    outcomes,
+    policies,
+    reference,
+    reservations,
+    reviews,
+    trainings,
+)
 from serving.console import failures
 from serving.console.guard import Guard, LoginNeeded, RoleRefused
 from serving.console.pages import decisions as decision_pages
@@ -36,7 +49,7 @@ def create_console(wiring: Wiring) -> FastAPI:
     app.mount("/console/static", _Static(directory=STATIC), name="static")
     for pages in (login_pages, decision_pages, train_pages, model_pages, watching_pages):
         app.include_router(pages.routes(wiring, guard))
-    for api in (datasets, events, trainings, models, reservations, features, reviews, outcomes):
+    for api in (datasets, events, trainings, models, reservations, features, reviews, outcomes, policies, lists, killswitch):
         app.include_router(api.routes(wiring))
     contract = reference.Reference(wiring)
     app.include_router(reference.routes(wiring, contract))

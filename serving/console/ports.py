@@ -17,6 +17,7 @@ from governance.labelling import NotTaken, Taken, Told
 from governance.reviews import Case, Count, Slice, Wanted
 from serving.console.session import SessionSigner
 from serving.console.watching import Features, Health
+from serving.controls import Controls
 from serving.errors import Problem
 
 
@@ -431,6 +432,7 @@ class Wiring:
         max_upload_bytes: a larger file is refused with 413 while it arrives.
         now: the clock.
         secure_cookies: cookies over TLS alone, bound to this host; where the service is reached by https.
+        controls: changes policies, lists and switches; ``None`` where nothing of that kind is changed.
     """
 
     accounts: Accounts
@@ -447,5 +449,6 @@ class Wiring:
     secure_cookies: bool = False
     intake: Intake | None = None
     reservations: Reservations | None = None
+    controls: Controls | None = None
     reviews: Reviews | None = None
     labels: Labels | None = None

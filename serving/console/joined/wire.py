@@ -28,6 +28,7 @@ from serving.console.joined.registered import Publish, RegisteredModels
 from serving.console.joined.workbench import LocalWorkbench
 from serving.console.ports import Wiring
 from serving.console.session import SessionSigner, session_secret
+from serving.controls import Controls
 
 SECRET_FILE = "session.secret"  # noqa: S105 - the name of a file
 
@@ -49,13 +50,15 @@ def join(
     parity_every_s: float | None = None,
     desk: Desk | None = None,
     expiry_every_s: float | None = None,
+    controls: Controls | None = None,
 ) -> Wiring:
     """Join the console's ports to one home.
 
     ``keys``, ``models`` and ``datasets_folder`` are folders of the home; ``launch`` starts a queued training outside this process;
     ``publish`` puts a version in service and is ``None`` where no one person alone may; ``base_url`` is how users reach the service, which listens on ``bound_host``;
     ``event_skew`` is how far an event's time may lie ahead of our clock; ``probes`` ask database and replicas, of which there should be
-    ``replicas``; ``parity_every_s`` is how often the parity check is made, ``expiry_every_s`` how often what is past its time is forgotten.
+    ``replicas``; ``parity_every_s`` is how often the parity check is made, ``expiry_every_s`` how often what is past its time is forgotten;
+    ``desk`` is where labels and cancellations are recorded, without it neither is.
     """
     limits = limits or datasets.Limits()
     cards = Cards(models)
@@ -78,6 +81,7 @@ def join(
         secure_cookies=base_url.startswith("https:"),
         intake=StoredIntake(engine, event_skew, also=None if desk is None else cancels(desk)),
         reservations=ReservationStore(engine),
+        controls=controls,
         reviews=ReviewQueue(engine),
         labels=None if desk is None else Labelling(desk),
     )

@@ -22,6 +22,7 @@ import httpx
 from feature_store.times import DAY, MINUTE, format_time, now
 from governance.access import Role
 from serving.api import contract, system
+from serving.api import control_operations as controls
 from serving.api.events import EXAMPLE as EVENTS
 from serving.api.operations import CUSTOM_TYPE, bodies
 from serving.home import open_home
@@ -136,9 +137,30 @@ def decide(recorder: Recorder) -> None:
     keep("model", recorder.ask("GET", f"/v1/models/{CUSTOM_TYPE}/versions/1", Role.AUDITOR))
 
 
+def control(recorder: Recorder) -> None:
+    """The answers that policy owners and approvers get."""
+    owner, approver = Role.POLICY_OWNER, Role.APPROVER
+    saved = keep("policy_saved", recorder.ask("POST", "/v1/policies", owner, json=controls.POLICY_EXAMPLE))
+    address = f"/v1/policies/{saved['id']}"
+    submitted = keep("approval_open", recorder.ask("POST", f"{address}/submit", owner, json=controls.SUBMIT_EXAMPLE))
+    keep("approval", recorder.ask("POST", f"/v1/approvals/{submitted['approval_id']}", approver, json=controls.APPROVAL_EXAMPLE))
+    keep("approvals", recorder.ask("GET", "/v1/approvals", approver))
+    keep("policy_rollout", recorder.ask("POST", f"{address}/rollout", approver, json=controls.ROLLOUT_EXAMPLE))
+    keep("policy_version", recorder.ask("GET", saved["links"]["self"], approver), whole=True)
+    keep("policies", recorder.ask("GET", "/v1/policies", approver))
+    keep("policy", recorder.ask("GET", address, approver), whole=True)
+    keep("policy_rollback", recorder.ask("POST", f"{address}/rollback", approver, json=controls.ROLLBACK_EXAMPLE))
+    entry = keep("entry", recorder.ask("POST", "/v1/lists", owner, json=controls.ENTRY_EXAMPLE))
+    keep("lists", recorder.ask("GET", "/v1/lists", owner))
+    keep("entry_removed", recorder.ask("DELETE", f"{entry['links']['self']}?reason=settled", owner))
+    keep("killswitch", recorder.ask("POST", "/v1/killswitch", approver, json=controls.SWITCH_EXAMPLE))
+    keep("killswitches", recorder.ask("GET", "/v1/killswitch", approver))
+
+
 if __name__ == "__main__":
     made = Recorder(Settings(home=Path(sys.argv[1])))
     train(made, Path(sys.argv[2]), sys.argv[3])
     while CUSTOM_TYPE not in made.wired.force().models:
         time.sleep(0.1)
     decide(made)
+    control(made)
