@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -19,9 +18,11 @@ from governance.ledger.log import Committed
 from governance.ledger.receipt import Receipt, detach, verify
 from governance.ledger.rows import DecisionRow, Row
 from governance.ledger.store import Filters
+from models.scorer import TreeScorer
 from serving import knowing
 from serving.answer import usual_breakers
 from serving.aside import in_place
+from serving.breaker import Breaker, Breakers
 from serving.force import Force
 from serving.knowing import Guards
 from serving.shedding import Shedder
@@ -241,27 +242,31 @@ def test_a_store_that_keeps_failing_is_left_alone_and_every_answer_is_recorded(s
     assert count(service) == 20
 
 
-def test_a_model_that_keeps_failing_is_left_alone_and_the_others_go_on(service: Any, body: Any, force: Force) -> None:
-    asked = []
+def test_a_model_that_keeps_failing_is_left_alone_and_the_others_go_on(
+    service: Any, body: Any, force: Force, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[TreeScorer] = []
+    fraud, explain = force.models["fraud"].artifact.scorer, TreeScorer.explain
 
-    class Broken:
-        def __getattr__(self, name: str) -> Any:
-            asked.append(name)
-            raise FloatingPointError("this model is broken")
+    def broken(scorer: TreeScorer, *rest: Any) -> Any:
+        if scorer is not fraud:
+            return explain(scorer, *rest)
+        asked.append(scorer)
+        raise FloatingPointError("this model is broken")
 
-    models = {**force.models, "fraud": replace(force.models["fraud"], artifact=Broken())}  # type: ignore[arg-type]
-    broken = service.with_edges(force=lambda: replace(force, models=models))
-    told = [broken.decide("fraud", body(), key=f"k{number}").json for number in range(20)]
+    monkeypatch.setattr(TreeScorer, "explain", broken)
+    told = [service.decide("fraud", body(), key=f"k{number}").json for number in range(20)]
     assert {(one["status"], one["outcome"]) for one in told} == {("fallback", "REVIEW")}
     assert told[0]["fallback_reason"] == "model: the decision could not be computed"
     assert "the model of fraud failed repeatedly" in told[-1]["fallback_reason"]
     assert len(asked) < 10
-    assert broken.decide("acceptance", body(), key="a").json["status"] == "decided"
+    assert service.decide("acceptance", body(), key="a").json["status"] == "decided"
     assert count(service) == 21
 
 
 def test_a_store_that_never_answers_does_not_keep_who_has_no_deadline(service: Any, body: Any) -> None:
-    stuck = service.with_edges(read=read_slowly, guards=Guards(usual_breakers(0.01), in_place()))
+    impatient = Breakers.of(features=Breaker("the feature store", patience_s=0.01))
+    stuck = service.with_edges(read=read_slowly, guards=Guards(impatient, in_place()))
     told = stuck.decide("fraud", body()).json
     assert told["status"] == "fallback"
     assert "did not answer within" in told["fallback_reason"]
