@@ -26,7 +26,7 @@ from feature_store.times import DAY, Millis, now
 from feature_store.views import SERVICES
 from governance.ledger.errors import RecordCorrupt
 from governance.ledger.opened import numbers
-from governance.ledger.store import DecisionReader, Filters, StoredDecision
+from governance.ledger.store import DecisionLine, DecisionReader, Filters, StoredDecision
 from serving.admission import BODIES
 from serving.api.schemas import OrderBody, SplitBody
 from serving.keeper import Keeper
@@ -41,6 +41,9 @@ SAMPLE = 40
 
 KEPT: Millis = 30 * DAY
 """How long results are kept."""
+
+LOOKED = ("decided", "abstained")
+"""Decisions that looked at the feature store: also those that were too uncertain. A fallback may not have."""
 
 _STOCK = tuple(one.name for one in fields(Stock))
 """The columns of recorded stock, as :mod:`serving.recording` writes them."""
@@ -84,7 +87,7 @@ def check_parity(
     started_at = now()
     seed = random.SystemRandom().getrandbits(31) if seed is None else seed
     reader = DecisionReader(engine)
-    lines = [line for kind in SERVICES for line in reader.newest(Filters(type=kind, status="decided"), window)]
+    lines = [line for kind in SERVICES for line in _newest_of(reader, kind, window)]
     if not lines:
         return None
     chosen = lines if sample is None or sample >= len(lines) else random.Random(seed).sample(lines, sample)  # noqa: S311 - a sample, not a secret
@@ -101,6 +104,11 @@ def check_parity(
     checked = Checked(started_at, by, min(times), max(times), seed, report)
     _keep(engine, checked)
     return checked
+
+
+def _newest_of(reader: DecisionReader, kind: str, window: int) -> list[DecisionLine]:
+    found = [line for status in LOOKED for line in reader.newest(Filters(type=kind, status=status), window)]
+    return sorted(found, key=lambda line: (-line.decided_at, line.record_id))[:window]
 
 
 def newest(engine: Engine) -> Checked | None:
