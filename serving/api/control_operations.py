@@ -64,7 +64,7 @@ CONTROLS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/v1/policies/{policy_id}", "Read a policy", "What is in force, its versions, and what was rolled out and back.",
-        answer=controls.PolicyAnswer, example="policy", problems=(*ANY, _K.NOT_FOUND),
+        answer=controls.PolicyWhole, example="policy", problems=(*ANY, _K.NOT_FOUND),
     ),
     Operation(
         "GET", "/v1/policies/{policy_id}/versions", "List a policy's versions", "Newest first.", answer=controls.PoliciesAnswer,

@@ -89,7 +89,7 @@ class PolicyStep(BaseModel):
     note: str
 
 
-class PolicyAnswer(BaseModel):
+class PolicyWhole(BaseModel):
     """A policy: what is in force, its versions, and how it came about."""
 
     id: str
