@@ -13,9 +13,9 @@ from governance.policy_document import PolicyInvalid
 from governance.policy_store import find_policy
 from governance.reconstruct import NotReplayable, Why
 from governance.values import ModelUse
-from models.artifact import CARD_FILE, MANIFEST_FILE, MODEL_FILE, ArtifactCorrupt, ModelArtifact, artifact_folder, load_artifact
+from models.artifact import ArtifactCorrupt, ModelArtifact, artifact_folder, load_artifact
 
-_Seen = tuple[tuple[int, int, int], ...]
+_Seen = tuple[tuple[str, int, int, int], ...]
 
 
 class Shelf:
@@ -95,6 +95,6 @@ class Shelf:
 
 
 def _seen(folder: Path) -> _Seen:
-    """What changes when a file does: size, and the times of its content and of its entry."""
-    states = [(folder / name).stat() for name in (MANIFEST_FILE, CARD_FILE, MODEL_FILE)]
-    return tuple((state.st_size, state.st_mtime_ns, state.st_ctime_ns) for state in states)
+    """What changes when a file does: its name, its size, and the times of its content and of its entry."""
+    states = sorted((path.name, path.stat()) for path in folder.iterdir())
+    return tuple((name, state.st_size, state.st_mtime_ns, state.st_ctime_ns) for name, state in states)

@@ -17,6 +17,7 @@ from feature_store.order import FROM_WIRE
 from governance.access import Principal
 from governance.ledger.errors import NotDurable
 from governance.ledger.store import Damaged, DecisionReader, StoredDecision
+from governance.recourse import Recourse, find_recourse
 from governance.replay import Replay, Replayer
 from governance.shelf import Shelf
 from governance.what_if import WhatIfBody
@@ -24,7 +25,7 @@ from serving.answer import Records, Reply, refuse
 from serving.errors import Problem, ProblemKind, not_found, unavailable, validation_problem
 from serving.recording import Timing
 from serving.rendering import to_bytes
-from serving.what_if import Answered, Asked, Keeping, what_if
+from serving.what_if import Answered, Asked, Keeping, recall_past, what_if
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,16 @@ class Again:
             log.error("%s", error)
             return refuse(unavailable(ProblemKind.NOT_DURABLE, "The what-if could not be recorded, so it is not told. Ask again.", RETRY_S))
         return Reply(200, made.response)
+
+    async def recourse(self, decision_id: str, caller: Principal) -> Reply:
+        """``GET /v1/decisions/{id}/recourse``: the smallest changes that would have given another outcome."""
+        found = await self._aside(lambda: self._recourse(decision_id, caller))
+        return refuse(found) if isinstance(found, Problem) else Reply(200, to_bytes({"decision_id": decision_id, **found.to_json()}))
+
+    def _recourse(self, decision_id: str, caller: Principal) -> Recourse | Problem:
+        stored = self._visible(decision_id, caller)
+        past = stored if isinstance(stored, Problem) else recall_past(stored, self._shelf)
+        return past if isinstance(past, Problem) else find_recourse(past.rebuilt.inputs, past.deployed, past.policy)
 
     def _what_if(self, decision_id: str, caller: Principal, asked: Asked) -> Answered | Problem:
         stored = self._visible(decision_id, caller)

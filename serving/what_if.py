@@ -66,7 +66,7 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class _Past:
+class Past:
     """A past decision with the model and policy that made it."""
 
     stored: StoredDecision
@@ -94,7 +94,7 @@ def what_if(stored: StoredDecision, shelf: Shelf, asked: Asked, keeping: Keeping
     return _recorded(past, changed, decision, asked, keeping)
 
 
-def recall_past(stored: StoredDecision, shelf: Shelf) -> _Past | Problem:
+def recall_past(stored: StoredDecision, shelf: Shelf) -> Past | Problem:
     """A stored decision ready to be computed again, or why it cannot be."""
     if stored.line.type == COMPOSITE:
         parts = [one["decision_id"] for one in orjson.loads(stored.response)["decisions"].values() if "decision_id" in one]
@@ -104,13 +104,13 @@ def recall_past(stored: StoredDecision, shelf: Shelf) -> _Past | Problem:
     try:
         rebuilt = rebuild(stored)
         deployed = None if rebuilt.model is None else shelf.deployed(rebuilt.model)
-        return _Past(stored, rebuilt, deployed, shelf.policy(rebuilt.policy_digest))
+        return Past(stored, rebuilt, deployed, shelf.policy(rebuilt.policy_digest))
     except NotReplayable as error:
         kind = ProblemKind.ERASED if error.why is Why.ERASED else ProblemKind.CONFLICT
         return Problem(kind, f"The decision cannot be computed again ({error.why}): {error.detail}.")
 
 
-def _recorded(past: _Past, changed: Changed, decision: Decision, asked: Asked, keeping: Keeping) -> Answered:
+def _recorded(past: Past, changed: Changed, decision: Decision, asked: Asked, keeping: Keeping) -> Answered:
     inputs, policy = changed.inputs, changed.policy
     stored, order = past.stored, inputs.order
     record_id = new_record_id()

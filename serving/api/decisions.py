@@ -46,7 +46,9 @@ READY_PATH = DECISIONS + "-/ready"
 """What this process has loaded: for the service's own readiness, no key asked for."""
 
 
-AGAIN: Mapping[str, tuple[str, Action]] = {"replay": ("POST", Action.INSPECT), "what-if": ("POST", Action.WHAT_IF)}
+AGAIN: Mapping[str, tuple[str, Action]] = {
+    "replay": ("POST", Action.INSPECT), "what-if": ("POST", Action.WHAT_IF), "recourse": ("GET", Action.WHAT_IF),
+}  # fmt: skip
 """What computes a past decision again: the last part of the path, its method, and what it asks for."""
 
 
@@ -187,6 +189,8 @@ class DecisionsApp:
             return refusal
         if what == "replay":
             return await again.replay(decision_id)
+        if what == "recourse":
+            return await again.recourse(decision_id, call.caller)
         body = await self._json(call, MAX_BODY)
         if isinstance(body, Problem):
             return refuse(body)

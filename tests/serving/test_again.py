@@ -6,7 +6,7 @@ import asyncio
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from governance.shelf import Shelf
 from governance.tables import policies
 from models.artifact import MODEL_FILE, ModelArtifact, artifact_folder, write_artifact
 from serving.again import Again
-from serving.answer import Answerer, usual_breakers
+from serving.answer import Answerer, Edges
 from serving.api.decisions import DecisionsApp
 from serving.api.schemas import CUSTOM_EXAMPLE
 from serving.edges import runner
@@ -101,6 +101,14 @@ def past(service: Any, kept_models: Path) -> Past:
 
 async def store_is_down(*_asked: Any) -> Any:
     raise ConnectionError("the store is down")
+
+
+def broken_edges(past: Past) -> dict[str, Any]:
+    """A store that is down, and nothing that remembers it afterwards."""
+    edges = past.service.edges
+    fresh = Edges(edges.force, store_is_down, edges.recall, edges.records, edges.signer, edges.fingerprint)
+    remembering = [one.name for one in fields(Edges) if one.name not in {"tenant", "running", "clock", "reserved", "hold_ms"}]
+    return {name: getattr(fresh, name) for name in remembering}
 
 
 def split_parts(nodes: list[str], available: list[int], days: list[float]) -> dict[str, Any]:
@@ -178,7 +186,7 @@ def test_a_replay_is_exact_whatever_was_decided(past: Past, body: Any, data: st.
         asked = {**body(order_id=f"SO-{number}", **data.draw(orders)), "oms_choice": None}
         if kind in {"split-order", "orders"}:
             asked |= data.draw(supplied) | data.draw(demands)
-    answer = past.decide(kind, asked, f"k-{number}", **({"read": store_is_down, "breakers": usual_breakers()} if broken else {}))
+    answer = past.decide(kind, asked, f"k-{number}", **(broken_edges(past) if broken else {}))
     found = past.replay(answer["decision_id"])
     assert (found.verdict, found.differences, found.detail) == (Verdict.EXACT, (), None)
     stored = past.service.reader.read(answer["decision_id"])
@@ -425,7 +433,7 @@ def test_who_may_ask_what_if(past: Past, body: Any) -> None:
 
 def test_a_fallback_that_knew_nothing_has_no_what_if(past: Past, body: Any) -> None:
     service = past.service
-    decision = past.decide("fraud", body(), read=store_is_down, breakers=usual_breakers())
+    decision = past.decide("fraud", body(), **broken_edges(past))
     told = past.what_if(decision, {"policy_parameters": {"chargeback_fee": 1}})
     assert told.status == 409
     assert "before anything was known" in told.json["detail"]
