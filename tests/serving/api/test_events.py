@@ -178,9 +178,9 @@ def test_a_large_batch_is_taken_in_transactions_and_keeps_its_places(
     sizes: list[int] = []
     take = joined.ingest
 
-    def counted(engine: Engine, batch: list[Event]) -> IngestResult:
+    def counted(engine: Engine, batch: list[Event], *more: Any) -> IngestResult:
         sizes.append(len(batch))
-        return take(engine, batch)
+        return take(engine, batch, *more)
 
     monkeypatch.setattr(joined, "ingest", counted)
     client = Client(sqlite_engine, tmp_path, StoredIntake(sqlite_engine, gives_way=False))
@@ -213,7 +213,7 @@ def test_a_history_that_cannot_be_read_is_named_and_nothing_is_lost(client: Clie
 def test_a_database_that_does_not_answer_is_a_503_that_says_to_send_again(
     sqlite_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(_engine: Engine, _batch: list[Event]) -> IngestResult:
+    def fails(*_: object) -> IngestResult:
         raise OperationalError("BEGIN IMMEDIATE", {}, Exception("database is locked"))
 
     client = Client(sqlite_engine, tmp_path, StoredIntake(sqlite_engine))
