@@ -67,7 +67,7 @@ CONTROLS: tuple[Operation, ...] = (
         answer=controls.PolicyWhole, example="policy", problems=(*ANY, _K.NOT_FOUND),
     ),
     Operation(
-        "GET", "/v1/policies/{policy_id}/versions", "List a policy's versions", "Newest first.", answer=controls.PoliciesAnswer,
+        "GET", "/v1/policies/{policy_id}/versions", "List the versions of a policy", "Newest first.", answer=controls.PoliciesAnswer,
         example="policies", problems=(*ANY, _K.NOT_FOUND),
     ),
     Operation(
