@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, Strin
 from feature_store.tables import metadata
 
 _OPEN = text("closed_at IS NULL")
+_CLOSED = text("closed_at IS NOT NULL")
 _STANDS = text("state IN ('pending', 'in_force')")
 
 reviews = Table(
@@ -33,7 +34,7 @@ reviews = Table(
     Index("ix_reviews_rank", "rank", "due_at", "record_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
     Index("ix_reviews_due", "due_at", "record_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
     Index("ix_reviews_order", "order_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
-    Index("ix_reviews_closed", "closed_at", "record_id"),
+    Index("ix_reviews_closed", "closed_at", "record_id", sqlite_where=_CLOSED, postgresql_where=_CLOSED),
 )
 """Held decisions; a row comes with its decision, in the same transaction."""
 

@@ -30,7 +30,8 @@ TEXT_FILTERS = ("order_id", "customer_id", "type", "outcome", "status", "reason"
 WHOLE_FILTERS = ("model_version", "policy_version")
 REAL_FILTERS = ("min_confidence", "max_confidence")
 TIME_FILTERS = ("since", "until")
-_FILTERS = (*TEXT_FILTERS, *WHOLE_FILTERS, *REAL_FILTERS, *TIME_FILTERS)
+FLAG_FILTERS = ("overridden",)
+_FILTERS = (*TEXT_FILTERS, *WHOLE_FILTERS, *REAL_FILTERS, *TIME_FILTERS, *FLAG_FILTERS)
 
 
 class Run(Protocol):
@@ -211,17 +212,29 @@ def _value(name: str, text: str) -> object:
             raise ValueError(f"{text!r} is not a whole number")
         return int(text)
     if name in REAL_FILTERS:
-        try:
-            value = float(text)
-        except ValueError as error:
-            raise ValueError(f"{text!r} is not a number") from error
-        if not 0 <= value <= 1:
-            raise ValueError("a probability is between 0 and 1")
-        return value
+        return _share(text)
+    if name in FLAG_FILTERS:
+        return _flag(text)
     try:
         return parse_time(text)
     except TimeUnreadable as error:
         raise ValueError(str(error)) from error
+
+
+def _flag(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise ValueError(f"{text!r} is neither true nor false")
+    return text == "true"
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a number") from error
+    if not 0 <= value <= 1:
+        raise ValueError("a probability is between 0 and 1")
+    return value
 
 
 def _limit(text: str) -> int:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from feature_store.order import MICRO
 from governance.access import Principal
 from governance.aftermath import AftermathReader
+from governance.override_checks import LONGEST_NOTE
 from governance.overrides import (
     DecisionUnknown,
     OrderSuperseded,
@@ -25,7 +26,7 @@ from governance.overrides import (
     Wanted,
 )
 from serving.answer import Reply, refuse
-from serving.api.review_schemas import OverrideBody, WithdrawBody
+from serving.api.review_schemas import OverrideBody
 from serving.errors import Problem, ProblemKind, fault, invalid, not_found, unavailable, validation_problem
 from serving.rendering import to_bytes
 from serving.since import override_json, since_json, written_in
@@ -60,13 +61,15 @@ class Reviewing:
         )  # fmt: skip
         return await self._settle(lambda: self._overrides.override(wanted))
 
-    async def withdraw(self, decision_id: str, raw: Mapping[str, Any], caller: Principal) -> Reply:
+    async def withdraw(self, decision_id: str, query: Mapping[str, str], caller: Principal) -> Reply:
         """``DELETE /v1/decisions/{id}/override``: a proposed override is refused, or taken back by who proposed it."""
-        try:
-            body = WithdrawBody.model_validate(raw)
-        except ValidationError as error:
-            return refuse(validation_problem(error))
-        return await self._settle(lambda: self._overrides.withdraw(decision_id, caller.name, caller.role.value, body.note or ""))
+        unknown = sorted(set(query) - {"note"})
+        if unknown:
+            return refuse(invalid([fault(["query", name], "unknown; known is note") for name in unknown]))
+        note = query.get("note", "")
+        if len(note) > LONGEST_NOTE:
+            return refuse(invalid([fault(["query", "note"], f"at most {LONGEST_NOTE:,} characters")]))
+        return await self._settle(lambda: self._overrides.withdraw(decision_id, caller.name, caller.role.value, note))
 
     async def _settle(self, act: Callable[[], Settled]) -> Reply:
         def done() -> Reply:

@@ -23,6 +23,7 @@ from governance.ledger.opened import Opened, check, open_checked, read_groups
 from governance.ledger.receipt import Receipt
 from governance.ledger.rows import pack, unpack
 from governance.ledger.tables import decisions, records
+from governance.review_tables import overrides
 
 MAX_LIMIT = 500
 _CURSOR = struct.Struct(">BIq16s")
@@ -50,6 +51,8 @@ class Filters:
         min_confidence: the least calibrated probability, included; ``max_confidence`` likewise.
         since: included; ``until`` is not.
         principal: who asked.
+        overridden: whether an override by a person is in force.
+        model_digests: one of these model artifacts answered.
     """
 
     order_id: str | None = None
@@ -68,6 +71,10 @@ class Filters:
     since: Millis | None = None
     until: Millis | None = None
     principal: str | None = None
+    overridden: bool | None = None
+    model_digest: str | None = None
+    policy_digest: str | None = None
+    model_digests: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,17 @@ class DecisionLine:
     policy_version: int | None
     policy_digest: str | None
     request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many decisions of a type had an outcome, and when the first and the last of them was made."""
+
+    type: str
+    outcome: str
+    number: int
+    first: Millis
+    last: Millis
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +287,33 @@ class DecisionReader:
                 found.append(read_groups(bytes(row.body)))
         return found
 
+    def count(self, filters: Filters) -> list[Counted]:
+        """The decisions that pass all filters, by type and outcome; reads every one of them."""
+        grouped = (decisions.c.type, decisions.c.outcome)
+        told = (
+            func.count().label("number"),
+            func.min(decisions.c.decided_at).label("first"),
+            func.max(decisions.c.decided_at).label("last"),
+        )
+        statement = select(*grouped, *told).where(*_conditions(filters, self._engine.dialect.name)).group_by(*grouped).order_by(*grouped)
+        with self._engine.connect() as connection:
+            return [Counted(row.type, row.outcome, row.number, row.first, row.last) for row in connection.execute(statement)]
+
+    def ids(self, filters: Filters) -> Iterator[str]:
+        """The ids of all decisions that pass all filters, in no order; read as they are asked for."""
+        statement = select(decisions.c.record_id).where(*_conditions(filters, self._engine.dialect.name))
+        with self._engine.connect() as connection:
+            yield from connection.execution_options(yield_per=10_000).execute(statement).scalars()
+
+    def lines(self, record_ids: Sequence[str]) -> list[DecisionLine]:
+        """These decisions, in this order; those that there are not are left out."""
+        found: dict[str, DecisionLine] = {}
+        with self._engine.connect() as connection:
+            for start in range(0, len(record_ids), MAX_LIMIT):
+                wanted = decisions.c.record_id.in_(record_ids[start : start + MAX_LIMIT])
+                found |= {row.record_id: _line(row) for row in connection.execute(select(*_LINE).where(wanted))}
+        return [found[record_id] for record_id in record_ids if record_id in found]
+
     def get(self, record_id: str) -> StoredDecision | None:
         """One decision with its record; ``None`` where there is none."""
         with self._engine.connect() as connection:
@@ -325,6 +370,13 @@ def _whole() -> Select[Any]:
     return select(*_LINE, *_RECORD).join_from(decisions, records, decisions.c.record_id == records.c.record_id)
 
 
+_OVERRIDDEN = (
+    select(overrides.c.override_id)
+    .where(overrides.c.decision_id == decisions.c.record_id, overrides.c.kind == "override", overrides.c.state == "in_force")
+    .exists()
+)
+
+
 def _conditions(filters: Filters, dialect: str) -> list[ColumnElement[bool]]:
     position = func.instr if dialect == "sqlite" else func.strpos  # LIKE would ignore case on SQLite
     column = decisions.c
@@ -335,6 +387,8 @@ def _conditions(filters: Filters, dialect: str) -> list[ColumnElement[bool]]:
         "max_confidence": lambda most: column.probability <= most,
         "since": lambda at: column.decided_at >= at,
         "until": lambda at: column.decided_at < at,
+        "model_digests": column.model_digest.in_,
+        "overridden": lambda wanted: _OVERRIDDEN if wanted else ~_OVERRIDDEN,
     }
     wanted = {name: value for name in Filters.__dataclass_fields__ if (value := getattr(filters, name)) is not None}
     return [conditions[name](value) if name in conditions else column[name] == value for name, value in wanted.items()]

@@ -174,11 +174,10 @@ class DecisionsApp:
         refusal = _refuse_role(call, Action.REVIEW)
         if refusal is not None:
             return refusal
-        body = await self._json(call, MAX_SMALL_BODY, required=method == "POST")
-        if isinstance(body, Problem):
-            return refuse(body)
-        act = reviewing.override if method == "POST" else reviewing.withdraw
-        return await act(decision_id, body, call.caller)
+        if method == "DELETE":
+            return await reviewing.withdraw(decision_id, call.query, call.caller)
+        body = await self._json(call, MAX_SMALL_BODY)
+        return refuse(body) if isinstance(body, Problem) else await reviewing.override(decision_id, body, call.caller)
 
     async def _compute_again(self, again: Again, call: Call, decision_id: str, what: str) -> Reply:
         method, action = AGAIN[what]
@@ -254,11 +253,9 @@ class DecisionsApp:
         member = "body" if reply.status == 200 else "problem"
         return {"status": reply.status, member: orjson.Fragment(reply.body)}
 
-    async def _json(self, call: Call, limit: int, *, required: bool = True) -> Mapping[str, Any] | Problem:
+    async def _json(self, call: Call, limit: int) -> Mapping[str, Any] | Problem:
         raw = await read_body(call.scope, call.receive, limit)
-        if isinstance(raw, Problem):
-            return raw
-        return parse_body(raw) if raw or required else {}
+        return raw if isinstance(raw, Problem) else parse_body(raw)
 
 
 def _refuse_role(call: Call, action: Action) -> Reply | None:

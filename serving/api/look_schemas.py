@@ -56,13 +56,74 @@ class SearchAnswer(BaseModel):
     next_cursor: str | None
 
 
+class SupersededBy(BaseModel):
+    """The decision on a later version of the order."""
+
+    order_version: int
+    decision_id: str
+    decided_at: Time
+
+
+class OverrideTold(BaseModel):
+    """An override, whatever became of it; who and why is told to those who judge."""
+
+    override_id: str
+    at: Time
+    was: str
+    outcome: str
+    accepted_lines: list[str] | None = None
+    reason_code: str | None
+    text: Texts
+    state: Literal["in_force", "pending", "refused", "lapsed"]
+    settled_at: Time | None
+    by: str | None = None
+    role: str | None = None
+    note: str | None = None
+    second: dict[str, Any] | None = None
+
+
+class Expired(BaseModel):
+    """What the clock made of a held decision."""
+
+    at: Time
+    record_id: str
+    was: str
+    outcome: str
+    text: Texts
+
+
+class Cancelled(BaseModel):
+    """The order was cancelled while its decision waited."""
+
+    at: Time
+    record_id: str
+
+
+class LabelTold(BaseModel):
+    """What really happened; of several labels the last one counts."""
+
+    label_id: str
+    label: str
+    positive: Annotated[bool | None, Field(description="whether the predicted event came; null where the label is a number")]
+    observed_at: Time
+    known_at: Time
+    by: str
+
+
 class Since(BaseModel):
     """What happened since the decision was made."""
 
-    superseded_by: dict[str, int] | None
-    overrides: list[dict[str, Any]]
-    outcome_labels: list[dict[str, Any]]
-    resolved: bool
+    state: Literal["decided", "held", "pending", "overridden", "expired", "superseded", "cancelled"]
+    outcome: Annotated[str, Field(description="the outcome that holds now")]
+    resolved: Annotated[bool, Field(description="whether nobody is waited for")]
+    superseded_by: SupersededBy | None
+    overrides: list[OverrideTold]
+    expired: Expired | None
+    cancelled: Cancelled | None
+    outcome_labels: list[LabelTold]
+    parts: Annotated[dict[str, Any] | None, Field(description="of the decision on a whole order: the same of each part")] = None
+    claimed: Annotated[dict[str, Any] | None, Field(description="who works on it, until when")] = None
+    seen: Annotated[str | None, Field(description="digest of what is shown, to be sent with an override")] = None
 
 
 class StoredAnswer(BaseModel):
@@ -210,11 +271,38 @@ class TimelineEntry(DecisionLine):
     kind: str
 
 
+class TimelineMoment(BaseModel):
+    """What became of a decision: override, override_confirmed, override_refused, expiry, outcome_label, supersession, cancellation."""
+
+    at: Time
+    kind: str
+    decision_id: str
+    override_id: str | None = None
+    record_id: str | None = None
+    label_id: str | None = None
+    was: str | None = None
+    outcome: str | None = None
+    accepted_lines: list[str] | None = None
+    reason_code: str | None = None
+    text: Texts | None = None
+    state: str | None = None
+    settled_at: Time | None = None
+    by: str | None = None
+    role: str | None = None
+    note: str | None = None
+    second: dict[str, Any] | None = None
+    label: str | None = None
+    positive: bool | None = None
+    observed_at: Time | None = None
+    order_version: int | None = None
+    by_decision: str | None = None
+
+
 class TimelineAnswer(BaseModel):
-    """What was decided about an order, oldest first."""
+    """What was decided about an order and what became of that, oldest first."""
 
     order_id: str
-    items: list[TimelineEntry]
+    items: list[TimelineEntry | TimelineMoment]
 
 
 class DatasetAnswer(BaseModel):

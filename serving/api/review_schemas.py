@@ -31,12 +31,6 @@ class OverrideBody(Strict):
     ] = None
 
 
-class WithdrawBody(Strict):
-    """Why a proposed override is refused, or taken back."""
-
-    note: Annotated[str | None, Field(max_length=LONGEST_NOTE)] = None
-
-
 class OverrideAnswer(BaseModel):
     """What came of an override; ``pending`` waits for a second person and is answered with 202."""
 

@@ -180,7 +180,7 @@ def test_a_proposal_can_be_refused_and_another_one_made(service_on: Any, body: C
     decision = large(service, body)
     first = override(service, decision).json
     path = f"{decision['links']['self']}/override"
-    refused = service.call("DELETE", path, role=None, headers={"authorization": f"Bearer {second(service)}"}, json={"note": "no"})
+    refused = service.call("DELETE", f"{path}?note=no", role=None, headers={"authorization": f"Bearer {second(service)}"})
     assert (refused.status, refused.json["state"]) == (200, "refused")
     assert since(service, decision)["state"] == "held"
     assert service.call("DELETE", path, role=Role.REVIEWER).status == 409

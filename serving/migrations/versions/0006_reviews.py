@@ -11,6 +11,7 @@ revision = "0006"
 down_revision = "0005"
 
 _OPEN: dict[str, Any] = {"sqlite_where": sa.text("closed_at IS NULL"), "postgresql_where": sa.text("closed_at IS NULL")}
+_CLOSED: dict[str, Any] = {"sqlite_where": sa.text("closed_at IS NOT NULL"), "postgresql_where": sa.text("closed_at IS NOT NULL")}
 _STANDS: dict[str, Any] = {
     "sqlite_where": sa.text("state IN ('pending', 'in_force')"),
     "postgresql_where": sa.text("state IN ('pending', 'in_force')"),
@@ -59,7 +60,7 @@ def _reviews() -> None:
     op.create_index("ix_reviews_rank", "reviews", ["rank", "due_at", "record_id"], **_OPEN)
     op.create_index("ix_reviews_due", "reviews", ["due_at", "record_id"], **_OPEN)
     op.create_index("ix_reviews_order", "reviews", ["order_id"], **_OPEN)
-    op.create_index("ix_reviews_closed", "reviews", ["closed_at", "record_id"])
+    op.create_index("ix_reviews_closed", "reviews", ["closed_at", "record_id"], **_CLOSED)
 
 
 def _overrides() -> None:

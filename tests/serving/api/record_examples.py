@@ -25,6 +25,8 @@ from serving.api import contract, system
 from serving.api import control_operations as controls
 from serving.api.events import EXAMPLE as EVENTS
 from serving.api.operations import CUSTOM_TYPE, bodies
+from serving.api.review_operations import OVERRIDE_EXAMPLE
+from serving.api.schemas import ACCEPTANCE_EXAMPLE
 from serving.home import open_home
 from serving.local_keys import local_key
 from serving.settings import Settings
@@ -157,10 +159,36 @@ def control(recorder: Recorder) -> None:
     keep("killswitches", recorder.ask("GET", "/v1/killswitch", approver))
 
 
+def review(recorder: Recorder) -> None:
+    """The answers that reviewers get, and those who tell outcomes."""
+    at = now()
+    hurried = {"tags": ["cross_border"], "placed_at": format_time(at), "promised_by": format_time(at + DAY // 4)}
+    ids = []
+    for number, price in enumerate(("129.99", "90000.00"), start=1):
+        lines = [{**ACCEPTANCE_EXAMPLE["order"]["lines"][0], "unit_price": {"amount": price, "currency": "CNY"}}]
+        body = {
+            **ACCEPTANCE_EXAMPLE,
+            "deadline_ms": None,
+            "order": {**ACCEPTANCE_EXAMPLE["order"], **hurried, "order_id": f"SO-{2000 + number}", "lines": lines},
+        }
+        told = recorder.ask("POST", "/v1/decisions/acceptance", Role.OMS, json=body, headers={"idempotency-key": f"example-held-{number}"})
+        ids.append(told.json()["decision_id"])
+    keep("review_claimed", recorder.ask("POST", f"/v1/reviews/{ids[0]}/claim", Role.REVIEWER))
+    keep("reviews", recorder.ask("GET", "/v1/reviews?queue=acceptance", Role.REVIEWER))
+    keep("review_reasons", recorder.ask("GET", "/v1/reviews/reasons", Role.REVIEWER))
+    keep("override", recorder.ask("POST", f"/v1/decisions/{ids[0]}/override", Role.REVIEWER, json=OVERRIDE_EXAMPLE), whole=True)
+    recorder.ask("POST", f"/v1/decisions/{ids[1]}/override", Role.REVIEWER, json=OVERRIDE_EXAMPLE)
+    refused = recorder.ask("DELETE", f"/v1/decisions/{ids[1]}/override?note=The+customer+could+not+be+reached.", Role.REVIEWER)
+    keep("override_refused", refused, whole=True)
+    outcome = {"order_id": "SO-2001", "type": "acceptance", "label": "fulfilled", "observed_at": format_time(at)}
+    keep("outcomes", recorder.ask("POST", "/v1/outcomes", Role.OMS, json={"outcomes": [outcome]}), whole=True)
+
+
 if __name__ == "__main__":
     made = Recorder(Settings(home=Path(sys.argv[1])))
     train(made, Path(sys.argv[2]), sys.argv[3])
     while CUSTOM_TYPE not in made.wired.force().models:
         time.sleep(0.1)
     decide(made)
+    review(made)
     control(made)
