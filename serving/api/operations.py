@@ -243,4 +243,4 @@ CONSOLE: Mapping[str, Operation] = {
 def bodies() -> tuple[tuple[str, str, Any], ...]:
     """The decision routes' fullest requests: name of the example, path to call, body."""
     filled = {"/v1/decisions/{id}": f"/v1/decisions/{CUSTOM_TYPE}", "/v1/decisions/{type}/batch": "/v1/decisions/fraud/batch"}
-    return tuple((one.example, filled.get(one.path, one.path), one.requests["full"]) for one in DECISIONS if one.requests)
+    return tuple((one.example, filled.get(one.path, one.path), one.requests["full"]) for one in DECISIONS if one.requests and not one.path.startswith("/v1/decisions/{id}/"))
