@@ -14,9 +14,10 @@ from governance.access import MATRIX, ROUTES, Action, Role
 from serving.admission import BODIES, ORDERS
 from serving.api import answer_schemas, contract, refusals
 from serving.api.operations import CUSTOM_TYPE, DECISIONS, FILTER_TEXTS, LEAST, Operation, bodies
+from serving.api.review_operations import OVERRIDE_EXAMPLE
 from serving.api.schemas import CUSTOM_EXAMPLE, CustomBody
 from serving.errors import TABLE, ProblemKind
-from serving.lookups import REAL_FILTERS, TEXT_FILTERS, TIME_FILTERS, WHOLE_FILTERS
+from serving.lookups import FLAG_FILTERS, REAL_FILTERS, TEXT_FILTERS, TIME_FILTERS, WHOLE_FILTERS
 
 ROW = {"type": "object", "properties": {"Country": {"type": "string"}}, "required": ["Country"], "additionalProperties": False}
 
@@ -68,7 +69,17 @@ def test_every_schema_is_a_json_schema_and_is_used(document: dict[str, Any]) -> 
         "ModelVersion",
         "ModelsAnswer",
         "Readiness",
+        "KeptLabel",
+        "OutcomeBody",
+        "OutcomesAnswer",
+        "OutcomesBody",
+        "ReasonAnswer",
+        "ReasonsAnswer",
+        "RefusedLabel",
         "ReservationAnswer",
+        "ReviewCase",
+        "ReviewCount",
+        "ReviewsAnswer",
         "TrainedModel",
     }
     assert set(document["components"]["schemas"]) - asked <= only_by_the_console | {"TrainingAnswer", "TrainingStarted"}
@@ -115,7 +126,7 @@ def test_every_example_passes_the_model_that_validates_it() -> None:
         for value in operation.requests.values():
             assert operation.body is not None
             operation.body.model_validate(value)
-            assert operation.example == "batch" or models[operation.example] is operation.body
+            assert models.get(operation.example, operation.body) is operation.body
 
 
 def test_a_published_type_has_its_own_row(document: dict[str, Any]) -> None:
@@ -162,7 +173,7 @@ def test_every_kind_of_refusal_has_an_example_worded_by_the_table() -> None:
 
 def test_every_filter_of_the_search_is_documented(document: dict[str, Any]) -> None:
     told = {one["name"] for one in document["paths"]["/v1/decisions"]["get"]["parameters"] if "name" in one}
-    assert told == {*TEXT_FILTERS, *WHOLE_FILTERS, *REAL_FILTERS, *TIME_FILTERS, "cursor", "limit"}
+    assert told == {*TEXT_FILTERS, *WHOLE_FILTERS, *REAL_FILTERS, *TIME_FILTERS, *FLAG_FILTERS, "cursor", "limit"}
     assert set(FILTER_TEXTS) == told - {"cursor", "limit"}
 
 
@@ -186,6 +197,21 @@ def test_the_examples_have_the_members_that_are_documented(operation: Operation)
     fits(operation, contract.answer_example(operation.example))
 
 
+def settle(service: Any, decision_id: str) -> dict[str, Any]:
+    """An override that is refused by a second person, and one that comes into force."""
+    path = f"/v1/decisions/{decision_id}/override"
+    decided = service.get(f"/v1/decisions/{decision_id}").json["outcome"]
+    wanted = {**OVERRIDE_EXAMPLE, "outcome": "REJECT" if decided == "ACCEPT" else "ACCEPT"}
+    small = service.call("POST", path, role=Role.REVIEWER, json=wanted)
+    assert small.status == 200, small.content
+    line = {"line_id": "1", "sku": "SKU-1", "qty": 9, "unit_price": {"amount": "90000.00", "currency": "CNY"}}
+    large = service.decide("fraud", {"order": {**LEAST["order"], "order_id": "SO-L", "lines": [line]}}, key="large").json
+    path = f"/v1/decisions/{large['decision_id']}/override"
+    outcome = "BLOCK" if large["outcome"] != "BLOCK" else "ALLOW"
+    assert service.call("POST", path, role=Role.REVIEWER, json={**OVERRIDE_EXAMPLE, "outcome": outcome}).status == 202
+    return {"override": small.json, "override_refused": service.call("DELETE", path, role=Role.REVIEWER).json}
+
+
 def test_real_answers_have_the_members_that_are_documented(service: Any) -> None:
     by_example = {operation.example: operation for operation in DECISIONS}
     ids = {}
@@ -199,8 +225,11 @@ def test_real_answers_have_the_members_that_are_documented(service: Any) -> None
     looks = {"decision": f"/{ids['acceptance']}", "search": "?limit=2", "explanation": f"/{ids['fraud']}/explanation"}
     for name, path in looks.items():
         fits(by_example[name], service.get(f"/v1/decisions{path}").json)
+    settled = settle(service, ids["acceptance"])
+    for name, told in settled.items():
+        fits(by_example[name], told)
     fits(by_example["timeline"], service.get("/v1/orders/SO-1001/timeline").json)
-    assert set(ids) | set(looks) | {"timeline"} == set(by_example), "every documented decision route was called"
+    assert set(ids) | set(looks) | set(settled) | {"timeline"} == set(by_example), "every documented decision route was called"
 
 
 def test_a_fallback_and_a_dry_run_are_documented_answers(service: Any) -> None:
