@@ -52,7 +52,7 @@ class Lookups:
 
     async def search(self, query: Mapping[str, str]) -> Reply:
         """``GET /v1/decisions``: one page, newest first."""
-        read = _read_query(query)
+        read = read_query(query)
         if isinstance(read, Problem):
             return refuse(read)
         filters, cursor, limit = read
@@ -185,7 +185,8 @@ def record_json(stored: StoredDecision) -> dict[str, Any]:
     return groups
 
 
-def _read_query(query: Mapping[str, str]) -> tuple[Filters, str | None, int] | Problem:
+def read_query(query: Mapping[str, str]) -> tuple[Filters, str | None, int] | Problem:
+    """Filters, cursor and limit of a search, or what is wrong with them."""
     errors: list[dict[str, Any]] = []
     found: dict[str, Any] = {}
     limit = DEFAULT_LIMIT

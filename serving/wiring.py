@@ -202,7 +202,7 @@ async def _rehearse(answerer: Answerer, force: ForceKeeper) -> None:
 
 def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     """Pages, uploads, trainings and the service's own state."""
-    from serving.api import system  # the decision processes load none of these
+    from serving.api import populations, system  # the decision processes load none of these
     from serving.console.app import create_console
     from serving.console.joined.wire import join
     from serving.controls import Controls
@@ -240,6 +240,7 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     )
     app = create_console(joined)
     app.include_router(system.routes(probes))
+    app.include_router(populations.routes(joined, base.engine, base.home.models))
     ReviewKeeper(desk).start()
     if every_s is not None:
         ParityKeeper(base.engine, every_s).start()
