@@ -31,7 +31,7 @@ from training.evaluation import Evaluation, evaluate, judge_causes
 from training.progress import Report, silent, step
 from training.splits import Split, split
 from training.table import Floats, Integers, TrainingTable
-from training.tuning import LADDER, Trial, tune
+from training.tuning import Trial, ladder_for, tune
 from training.worth import Predictions, judge_policy
 
 _FEWEST_ROWS = 100
@@ -50,7 +50,7 @@ class TrainingSpec:
         view_version: of our own feature definitions.
         budget_s: for tuning, building and judging together.
         trials: try exactly so many configurations instead of those that fit into the budget: the same outcome whatever the clock says.
-        ladder: the configurations to try, in that order.
+        ladder: the configurations to try, in that order; by default those of its type.
         facts: where the rows come from and what was left out, for the card. No clock times.
         policy: judges the model on the test rows as it would judge live decisions; ``None`` where there is none for the type.
     """
@@ -62,7 +62,7 @@ class TrainingSpec:
     view_version: str | None = None
     budget_s: float = 60.0
     trials: int | None = None
-    ladder: Sequence[Mapping[str, float | int | str]] = LADDER
+    ladder: Sequence[Mapping[str, float | int | str]] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     policy: Policy | None = None
 
@@ -135,7 +135,7 @@ def train(
     _check_parts(table, parts)
     # 2. Tune under the budget.
     started = time.monotonic()
-    tuned = tune(table, parts.folds, spec.budget_s, progress, most_trials=spec.trials, ladder=spec.ladder)
+    tuned = tune(table, parts.folds, spec.budget_s, progress, most_trials=spec.trials, ladder=spec.ladder or ladder_for(spec.type))
     seconds["tuning"] = time.monotonic() - started
     # 3. Build the winner from scratch, and judge it.
     started = time.monotonic()

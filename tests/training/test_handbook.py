@@ -22,11 +22,12 @@ from feature_store.order import Order
 from feature_store.times import DAY
 from feature_store.views.cards import CARDS, OWN
 from feature_store.views.definition import FeatureService
-from training.handbook.comparison import BEST_PUBLISHED, LADDER, PUBLISHED, compare
+from training.handbook.comparison import BEST_PUBLISHED, PUBLISHED, compare
 from training.handbook.features import HANDBOOK_NAMES, features_of, service_of
 from training.handbook.protocol import LEARN_FROM, TUNE_FROM, card_precision, round_from, span
 from training.handbook.transactions import LABEL_DELAY, HandbookMissing, Transactions, read_transactions, stream
 from training.table import Floats, Integers
+from training.tuning import FINE_LADDER
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data" / "fraud_handbook"
 SECOND = 1000
@@ -240,7 +241,7 @@ def test_our_pipeline_reaches_the_published_baselines(played: tuple[Transactions
     found = compare(played[0], play=known)
     assert (found.learnt, found.learnt_frauds, found.judged, found.judged_frauds) == (67_240, 598, 58_264, 385)
     for result in found.results:
-        assert len(result.model.trials) == len(LADDER)
+        assert len(result.model.trials) == len(FINE_LADDER)
         assert result.figures.auc >= BEST_PUBLISHED.auc
         assert result.figures.average_precision >= BEST_PUBLISHED.average_precision
         assert result.figures.card_precision >= BEST_PUBLISHED.card_precision

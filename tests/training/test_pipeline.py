@@ -152,6 +152,25 @@ def test_tuning_ends_with_its_budget():
     assert tuned.recipe.rounds >= 10
 
 
+def test_fraud_is_tried_with_fine_bins_too_and_other_types_as_before():
+    assert tuning.ladder_for("acceptance") == tuning.LADDER
+    ladder = tuning.ladder_for("fraud")
+    assert ladder[:4] == tuning.LADDER[:4], "a small budget tries the same"
+    assert sorted(map(str, ladder)) == sorted(map(str, (*tuning.LADDER, *tuning.FINE_LADDER)))
+
+
+def test_an_amount_that_only_frauds_have_is_told_from_honest_ones():
+    rng = np.random.default_rng(4)
+    amounts = rng.integers(0, 4_000, ROWS).astype(float)
+    fraud = (rng.random(ROWS) < 0.05).astype(float)
+    amounts[fraud == 1] = 200.5 + 200 * rng.integers(0, 18, int(fraud.sum()))  # each in fewer than a 255th of the rows
+    table = TrainingTable(("amount",), amounts[:, None], fraud, ("0", "1"), time=np.arange(ROWS) * DAY // 20)
+    fine, coarse = (train(table, TrainingSpec("f", "fraud", "fraud", trials=5, ladder=ladder), cards) for ladder in (None, tuning.LADDER))
+    assert fine.recipe.params["max_bin"] == 8191
+    told = [model.evaluation.metrics["average_precision"].value for model in (fine, coarse)]
+    assert told[0] > told[1] + 0.1
+
+
 def test_a_budget_too_small_for_anything_still_tries_one_configuration():
     table = make()
     assert len(tune(table, split(table).folds, 0.001, lambda _: None).trials) == 1

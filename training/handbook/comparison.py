@@ -19,20 +19,7 @@ from training.handbook.transactions import LABEL_DELAY, Transactions
 from training.pipeline import TrainedModel, TrainingSpec, train
 from training.splits import Split, prescribed
 from training.table import Floats, Integers, TrainingTable
-
-_FINE: Mapping[str, float | int | str] = {
-    "max_bin": 8191, "min_data_in_bin": 1, "num_leaves": 15, "learning_rate": 0.03, "bagging_fraction": 0.8, "bagging_freq": 1,
-}  # fmt: skip
-LADDER: tuple[Mapping[str, float | int | str], ...] = (
-    {**_FINE, "min_data_in_leaf": 5, "lambda_l2": 1.0, "feature_fraction": 0.5},
-    {**_FINE, "min_data_in_leaf": 5, "lambda_l2": 1.0, "feature_fraction": 0.7},
-    {**_FINE, "min_data_in_leaf": 10, "lambda_l2": 1.0, "feature_fraction": 0.7},
-    {**_FINE, "min_data_in_leaf": 10, "lambda_l2": 5.0, "feature_fraction": 0.7},
-    {**_FINE, "min_data_in_leaf": 20, "lambda_l2": 5.0, "feature_fraction": 0.7},
-    {**_FINE, "min_data_in_leaf": 10, "lambda_l2": 1.0, "feature_fraction": 0.7, "num_leaves": 7, "learning_rate": 0.05},
-)
-"""Configurations to choose among. Bins are fine: an amount that only frauds have is rarer than a 255th of the rows, so in coarser bins it would
-share one with honest amounts."""
+from training.tuning import FINE_LADDER
 
 _BUDGET_S = 1e6
 """The number of configurations is given, not the time; all rows are used."""
@@ -176,7 +163,13 @@ def _split(table: TrainingTable, rows: Integers, final: Round, earlier: Sequence
 def _train(table: TrainingTable, parts: Split, features: tuple[Feature, ...], say: Callable[[str], None]) -> TrainedModel:
     service = service_of(features)
     spec = TrainingSpec(
-        "card-fraud", service.type, "fraud", view_version=service.view_version, budget_s=_BUDGET_S, trials=len(LADDER), ladder=LADDER
+        "card-fraud",
+        service.type,
+        "fraud",
+        view_version=service.view_version,
+        budget_s=_BUDGET_S,
+        trials=len(FINE_LADDER),
+        ladder=FINE_LADDER,
     )
     return train(table, spec, lambda read: cards_of_views(features, read), lambda done: say(f"  {done.message}"), parts=parts)
 
