@@ -25,10 +25,10 @@ from models.specs import DecisionType, Outcome
 LATE, CANCELLED, RETURNED = CAUSES = ("late", "cancelled", "returned")
 """Why an order fails, in the order of the model's classes."""
 
-_MONEY = (
+_MONEY = {
     "margin_share", "late_cost", "cancelled_cost", "returned_cost", "returned_share", "reject_cost", "review_cost", "review_catches",
     "hold_floor", "hold_at", "reject_at",
-)  # fmt: skip
+}  # fmt: skip
 """Parameters of an acceptance policy that are read by name; without one of them there are no expected costs."""
 
 _NEVER = 1.0
@@ -84,34 +84,27 @@ def expected_costs(policy: Policy, amount: float, probability: float, causes: Ma
     Returns:
         ``None`` where the policy has no money figures.
     """
-    told = policy.values
-    if any(name not in told for name in _MONEY):
+    told: Mapping[str, Any] = policy.values
+    if not told.keys() >= _MONEY:
         return None
-    figures = {name: float(told[name]) for name in _MONEY}
     share = _shares(probability, causes)
-    margin = figures["margin_share"] * amount
-    failed = sum(share[cause] * failure_cost(policy, amount, cause) for cause in CAUSES)
+    margin = told["margin_share"] * amount
+    failed = (
+        share[LATE] * told["late_cost"]
+        + share[CANCELLED] * (told["cancelled_cost"] + margin)
+        + share[RETURNED] * (told["returned_cost"] + told["returned_share"] * amount + margin)
+    )
     lost = margin * (1.0 - share[LATE])
-    missed, review, refusal = 1.0 - figures["review_catches"], figures["review_cost"], figures["reject_cost"]
-    holding = _ratio(review, figures["review_catches"] * failed)
+    missed, review, refusal = 1.0 - told["review_catches"], told["review_cost"], told["reject_cost"]
+    holding = _ratio(review, told["review_catches"] * failed)
     rejecting = max(_ratio(refusal + margin, failed + lost), _ratio(refusal + margin - review, missed * failed + lost))
     return Costs(
         accept=probability * failed,
         hold=review + missed * probability * failed,
         reject=refusal + margin - probability * lost,
-        hold_from=min(max(holding, figures["hold_floor"]), figures["hold_at"]),
-        reject_from=min(max(rejecting, figures["reject_at"]), _NEVER),
+        hold_from=min(max(holding, told["hold_floor"]), told["hold_at"]),
+        reject_from=min(max(rejecting, told["reject_at"]), _NEVER),
     )
-
-
-def failure_cost(policy: Policy, amount: float, cause: str) -> float:
-    """What an accepted order costs that fails for this cause, in its currency."""
-    margin = policy.number("margin_share") * amount
-    if cause == LATE:
-        return policy.number("late_cost")
-    if cause == CANCELLED:
-        return policy.number("cancelled_cost") + margin
-    return policy.number("returned_cost") + policy.number("returned_share") * amount + margin
 
 
 def realised_cost(policy: Policy, outcome: str, amount: float, *, happened: bool, cause: str | None) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from governance.completion import complete
 from governance.controls import Mode
-from governance.evidence import details, gather
+from governance.evidence import Judged, amount_of, costs_of, details, gather
 from governance.facts import line_stock
 from governance.inputs import Failure, Inputs
 from governance.opinion import Deployed, form_opinion
@@ -63,11 +63,12 @@ def decide(inputs: Inputs, models: Models, policy: Policy, *, timer: Callable[[]
         return decide_split(inputs, deployed, policy, timer)
     opinion = form_opinion(deployed, inputs.snapshot) if deployed is not None and inputs.snapshot is not None else None
     lines = line_stock(inputs.order, inputs.network) if inputs.order is not None else ()
-    judgement = policy.judge(gather(inputs, opinion, lines, policy), inputs.lists)
+    costs = costs_of(policy, opinion, amount_of(inputs))
+    judgement = policy.judge(gather(inputs, opinion, lines, policy, costs), inputs.lists)
     outcome = judgement.outcome
     if outcome == PREDICTION:
         outcome = opinion.prediction if opinion is not None and opinion.prediction is not None else Outcome.REVIEW
-    told = details(inputs, opinion, lines, outcome, policy)
+    told = details(inputs, opinion, lines, Judged(policy, outcome, costs))
     return complete(inputs, deployed=deployed, policy=policy, judgement=judgement, outcome=outcome, opinion=opinion, details=told)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from feature_store.order import MICRO
@@ -18,7 +19,16 @@ from models.specs import DecisionType, Outcome
 Facts = dict[str, Mapping[str, Any]]
 
 
-def gather(inputs: Inputs, opinion: Opinion | None, lines: Sequence[LineStock], policy: Policy) -> Facts:
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """By which policy, at what expected costs, and what came of it."""
+
+    policy: Policy
+    outcome: str
+    costs: Costs | None
+
+
+def gather(inputs: Inputs, opinion: Opinion | None, lines: Sequence[LineStock], policy: Policy, costs: Costs | None) -> Facts:
     """Every fact that the policy may ask for."""
     facts: Facts = {"stock": stock_facts(lines), "model": {}}
     if inputs.order is not None and "order" in policy.needed:
@@ -26,22 +36,22 @@ def gather(inputs: Inputs, opinion: Opinion | None, lines: Sequence[LineStock], 
     if inputs.snapshot is not None and "features" in policy.needed:
         facts["features"] = dict(zip(inputs.snapshot.names, inputs.snapshot.values.tolist(), strict=True))
     if opinion is not None:
-        facts |= weigh(policy, opinion, amount_of(inputs))
+        facts |= weigh(policy, opinion, amount_of(inputs), costs)
     return facts
 
 
-def weigh(policy: Policy, opinion: Opinion, amount: float | None) -> Facts:
+def weigh(policy: Policy, opinion: Opinion, amount: float | None, costs: Costs | None) -> Facts:
     """``model.*``, and ``cost.*`` where the policy has money figures.
 
     Args:
         policy: judges.
         opinion: what the model says.
         amount: of the order, in its currency; ``None`` without an order.
+        costs: from :func:`costs_of`.
     """
     told = opinion.facts()
     if policy.type == DecisionType.FRAUD:
         told["expected_loss"] = expected_loss(policy, opinion, amount)
-    costs = costs_of(policy, opinion, amount)
     return {"model": told} if costs is None else {"model": told, "cost": costs.facts()}
 
 
@@ -65,13 +75,14 @@ def amount_of(inputs: Inputs) -> float | None:
     return None if inputs.order is None else inputs.order.total_micros / MICRO
 
 
-def details(inputs: Inputs, opinion: Opinion | None, lines: Sequence[LineStock], outcome: str, policy: Policy) -> dict[str, Any]:
+def details(inputs: Inputs, opinion: Opinion | None, lines: Sequence[LineStock], judged: Judged) -> dict[str, Any]:
     """What only this type answers, ready for JSON."""
+    policy = judged.policy
     order = inputs.order
     if order is None:
         return {} if opinion is None else {"prediction": dict(opinion.answer)}
     if inputs.type == DecisionType.ACCEPTANCE:
-        return _acceptance(inputs, opinion, lines, outcome, policy)
+        return _acceptance(inputs, opinion, lines, judged)
     if inputs.type == DecisionType.FRAUD and opinion is not None:
         loss = expected_loss(policy, opinion, amount_of(inputs))
         told: dict[str, Any] = {"expected_loss": None if loss is None else {"amount": f"{loss:.2f}", "currency": order.currency}}
@@ -81,18 +92,17 @@ def details(inputs: Inputs, opinion: Opinion | None, lines: Sequence[LineStock],
     return {}
 
 
-def _acceptance(inputs: Inputs, opinion: Opinion | None, lines: Sequence[LineStock], outcome: str, policy: Policy) -> dict[str, Any]:
+def _acceptance(inputs: Inputs, opinion: Opinion | None, lines: Sequence[LineStock], judged: Judged) -> dict[str, Any]:
     order = inputs.order
     assert order is not None
     told: dict[str, Any] = {}
-    if outcome == Outcome.ACCEPT_PARTIAL:
+    if judged.outcome == Outcome.ACCEPT_PARTIAL:
         told["accepted_lines"] = [found.line.line_id for found in lines if not found.short]
     if inputs.network is not None:
         failing = opinion.confidence.probability if opinion and opinion.confidence else 0.0
         told["promise"] = promise(order, inputs.network, inputs.decided_at, failing)
     if opinion is not None and opinion.causes is not None:
         told["causes"] = dict(opinion.causes)
-    costs = costs_of(policy, opinion, amount_of(inputs))
-    if costs is not None:
-        told["costs"] = costs.to_json(order.currency)
+    if judged.costs is not None:
+        told["costs"] = judged.costs.to_json(order.currency)
     return told

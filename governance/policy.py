@@ -193,9 +193,23 @@ class Policy:
         return {name: parameter.value for name, parameter in self.parameters.items()}
 
     @cached_property
-    def _reads(self) -> tuple[tuple[tuple[str, str, str], ...], ...]:
-        """What each check reads, as (path, root, name)."""
-        return tuple(tuple((path, *path.partition(".")[::2]) for path in check.names) for check in self.checks)
+    def _known_params(self) -> dict[str, float | bool]:
+        """The parameters that any check reads."""
+        return {name: self.values[name] for name in self.needed.get("params", ()) if name in self.values}
+
+    @cached_property
+    def _written_params(self) -> dict[str, str]:
+        return {f"params.{name}": f"params.{name} = {_show(value)}" for name, value in self._known_params.items()}
+
+    def _written(self, context: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        """Every known fact as the results tell it, by its path: several checks read the same one."""
+        written = dict(self._written_params)
+        for root, known in context.items():
+            if root != "params":
+                for name, value in known.items():
+                    path = f"{root}.{name}"
+                    written[path] = f"{path} = {_show(value)}"
+        return written
 
     def number(self, name: str) -> float:
         """A parameter's value as a number; raises ``KeyError`` where the policy has none of that name."""
@@ -230,12 +244,13 @@ class Policy:
         """
         context = self._context(facts)
         answers = self._answers(context)
+        written = self._written(context)
         results, objecting = [], []
-        for check, reads, answer in zip(self.checks, self._reads, answers, strict=True):
+        for check, answer in zip(self.checks, answers, strict=True):
             objects = check.objects_unknown if answer is None or isinstance(answer, str) else answer
             if objects:
                 objecting.append(check)
-            results.append(PolicyResult(check.id, check.hard, not objects, _detail(check, reads, answer, context)))
+            results.append(PolicyResult(check.id, check.hard, not objects, _detail(check, answer, written)))
         if listed and self.type in BLOCKED:
             return self._listed(listed, objecting, results)
         decisive = objecting[0] if objecting else None
@@ -284,10 +299,13 @@ class Policy:
             return None
         return Review(queue or rule.queue, at + round(rule.due_h * HOUR), rule.expires_to)
 
-    def _context(self, facts: Facts) -> dict[str, dict[str, Any]]:
-        context: dict[str, dict[str, Any]] = {}
+    def _context(self, facts: Facts) -> dict[str, Mapping[str, Any]]:
+        context: dict[str, Mapping[str, Any]] = {}
         for root, names in self.needed.items():
-            told = self.values if root == "params" else facts.get(root, {})
+            if root == "params":
+                context[root] = self._known_params
+                continue
+            told = facts.get(root, {})
             known = {}
             for name in names:
                 value = told.get(name)
@@ -318,19 +336,12 @@ def _single(program: Program, context: Mapping[str, Any]) -> bool | str | None:
     return answer if answer is None or isinstance(answer, bool) else f"{answer!r} is neither true nor false"
 
 
-def _detail(
-    check: Check, reads: tuple[tuple[str, str, str], ...], answer: bool | str | None, context: Mapping[str, Mapping[str, Any]]
-) -> str:
+def _detail(check: Check, answer: bool | str | None, written: Mapping[str, str]) -> str:
     """The values that the check saw, and why it could not be evaluated where it could not."""
-    seen, missing = [], []
-    for path, root, name in reads:
-        known = context[root]
-        if name in known:
-            seen.append(f"{path} = {_show(known[name])}")
-        else:
-            missing.append(path)
+    seen = [written[path] for path in check.names if path in written]
     told = ", ".join(seen) or check.expression
     if answer is None:
+        missing = [path for path in check.names if path not in written]
         return f"not evaluated, unknown: {', '.join(missing)}" + (f"; {told}" if seen else "")
     return f"not evaluated, {answer}; {told}" if isinstance(answer, str) else told
 

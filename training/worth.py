@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from governance.costs import CAUSES, realised_cost
-from governance.evidence import weigh
+from governance.evidence import costs_of, weigh
 from governance.monitoring import PASSING, Segment, fairness, rate
 from governance.opinion import Opinion
 from governance.policy import Judgement, Policy
@@ -101,7 +101,7 @@ def _judge(table: TrainingTable, policy: Policy, opinion: Opinion | None, row: i
     if "features" in policy.needed:
         facts["features"] = dict(zip(table.names, table.features[row].tolist(), strict=True))
     if opinion is not None:
-        facts |= weigh(policy, opinion, case.amount)
+        facts |= weigh(policy, opinion, case.amount, costs_of(policy, opinion, case.amount))
     return policy.judge(facts)
 
 

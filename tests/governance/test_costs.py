@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.costs import CAUSES, expected_costs, failure_cost, realised_cost
+from governance.costs import CAUSES, expected_costs, realised_cost
 from governance.policy import Policy
 from governance.policy_document import default_policies
 
@@ -67,7 +67,10 @@ def test_a_dear_order_is_held_sooner_than_a_cheap_one() -> None:
 
 
 def test_a_late_order_costs_less_than_a_lost_one() -> None:
-    late, cancelled, returned = (failure_cost(POLICY, 1_000, cause) for cause in CAUSES)
+    late, cancelled, returned = (realised_cost(POLICY, "ACCEPT", 1_000, happened=True, cause=cause) for cause in CAUSES)
+    assert late is not None
+    assert cancelled is not None
+    assert returned is not None
     assert late < min(cancelled, returned)
     assert costs(POLICY, 1_000, 0.3, [0.98, 0.01, 0.01]).hold_from > costs(POLICY, 1_000, 0.3, [0.01, 0.98, 0.01]).hold_from
 
