@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from feature_store.entities import EntityKey
 from feature_store.reservations import Reservation, Reserved
@@ -120,6 +120,11 @@ class Answerer:
     def __init__(self, edges: Edges) -> None:
         self._edges = edges
         self._in_flight: set[tuple[str, str]] = set()
+
+    def health(self) -> dict[str, Any]:
+        """What operators want to know of this process: the breakers, and how much was shed."""
+        shedder = self._edges.shedder
+        return {"breakers": self._edges.guards.breakers.to_json(), "under_way": shedder.under_way, "shed": shedder.shed}
 
     async def answer(self, ask: Ask) -> Reply:
         """One request: one decision, or the three on an order. Refusals are returned, never raised."""

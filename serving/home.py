@@ -44,6 +44,11 @@ class Home:
         return self.folder / "datasets"
 
     @property
+    def ledger(self) -> Path:
+        """The log's tiles and checkpoint, as they are served."""
+        return self.folder / "ledger"
+
+    @property
     def mlflow(self) -> Path:
         """MLflow's database and run files."""
         return self.folder / "mlflow"

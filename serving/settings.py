@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from feature_store.entities import Entity
+from governance.ledger.high_water import default_folder
 
 _LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _ORIGIN = re.compile(rf"(?P<scheme>https?)://(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<host>{_LABEL}(?:\.{_LABEL})*))(?::(?P<port>[0-9]{{1,5}}))?/?")
@@ -50,6 +51,10 @@ class Settings(BaseSettings):
     """Processes that decide."""
     tenant: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")] = "default"
     """Named in every record."""
+    state_folder: Path | None = None
+    """Where the log's high-water mark is kept, outside the home; by default the user's state folder. Never restored from a backup."""
+    patience_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """The longest that a request waits for the database or the feature store, whatever its deadline."""
     reservation_s: Annotated[int, Field(ge=1, le=7 * 86_400)] = 1_800
     """How long a plan reserves its pieces of stock, unless they are settled or released before."""
     second_person_above: Annotated[float, Field(ge=0, le=1e12)] = 100_000.0
@@ -70,6 +75,11 @@ class Settings(BaseSettings):
     """How often a sample of decisions is rebuilt from raw events and compared; 0 for never."""
     drain_s: Annotated[float, Field(ge=0, le=600)] = 5.0
     """How long a stopping replica finishes what it has begun."""
+
+    @property
+    def mark_folder(self) -> Path:
+        """Where the log's high-water mark is kept."""
+        return default_folder() if self.state_folder is None else self.state_folder.expanduser().resolve()
 
     def resolved_database_url(self) -> str:
         """The database's URL, with the default filled in."""

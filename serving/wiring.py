@@ -19,7 +19,10 @@ from feature_store.times import SECOND
 from governance.access import Access, Role, create_key
 from governance.changes import Scribe
 from governance.ledger.fingerprint import load_fingerprint
+from governance.ledger.high_water import HighWater
+from governance.ledger.leader import Leader
 from governance.ledger.log import Recorder
+from governance.ledger.published import PublishedLog
 from governance.ledger.receipt import Signer, load_signer
 from governance.ledger.store import DecisionReader
 from governance.overrides import Overrides
@@ -30,12 +33,14 @@ from governance.settling import Desk
 from governance.shelf import Shelf
 from serving.admission import Ask
 from serving.again import Again
-from serving.answer import Answerer, Edges
+from serving.answer import Answerer, Edges, usual_breakers
 from serving.api.decisions import READY_PATH, DecisionsApp
 from serving.api.schemas import ACCEPTANCE_EXAMPLE, FRAUD_EXAMPLE, SPLIT_EXAMPLE
+from serving.aside import Aside
 from serving.build import code_digest, environment_digest, keep_environment
 from serving.edges import recall_from, reserved_from, runner, states_from
 from serving.home import Home, open_home
+from serving.knowing import Guards
 from serving.loading import ForceKeeper
 from serving.local_keys import local_key
 from serving.lookups import Lookups
@@ -52,6 +57,8 @@ if TYPE_CHECKING:
 
 WITHOUT_SECOND = "put in service without a second person: demo home"
 EXAMPLES = {"acceptance": ACCEPTANCE_EXAMPLE, "fraud": FRAUD_EXAMPLE, "split-order": SPLIT_EXAMPLE}
+SLOW_DECISIONS = 2
+"""Threads for decisions that take longer than the event loop can spare."""
 READING_THREADS = 8
 """Threads that wait for a database server; a file is read in place."""
 
@@ -109,6 +116,11 @@ def prepare_home(settings: Settings, say: Callable[[str], None] = lambda _text: 
         base.engine.dispose()
 
 
+def leader(base: Base) -> Leader:
+    """Who publishes this home's log."""
+    return Leader(base.engine, base.signer, base.home.ledger, HighWater(base.settings.mark_folder, base.signer.verifier.name))
+
+
 def workshop(base: Base) -> Workshop:
     """Where trainings work: this home's datasets, models and MLflow."""
     from training.service import Workshop  # decision processes never load what trains
@@ -159,6 +171,7 @@ def wire_decisions(settings: Settings, *, echoes: bool = True) -> WiredDecisions
         running={"build": code_digest(), "environment": environment_digest()},
         reserved=reserved_from(ReservationStore(engine), run),
         hold_ms=settings.reservation_s * SECOND,
+        guards=Guards(usual_breakers(settings.patience_s), Aside(ThreadPoolExecutor(SLOW_DECISIONS, thread_name_prefix="slow"))),
     )
     access = Access(engine)
     access.refresh()
@@ -202,11 +215,12 @@ async def _rehearse(answerer: Answerer, force: ForceKeeper) -> None:
 
 def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     """Pages, uploads, trainings and the service's own state."""
-    from serving.api import populations, system  # the decision processes load none of these
+    from serving.api import ledger, populations, system  # the decision processes load none of these
     from serving.console.app import create_console
     from serving.console.joined.wire import join
     from serving.controls import Controls
     from serving.expiry import ExpiryKeeper
+    from serving.log_keeper import LogKeeper
     from serving.parity import ParityKeeper
     from serving.review_keeper import ReviewKeeper
     from training import service
@@ -241,6 +255,9 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     app = create_console(joined)
     app.include_router(system.routes(probes))
     app.include_router(populations.routes(joined, base.engine, base.home.models))
+    log = LogKeeper(leader(base))
+    app.include_router(ledger.routes(joined, PublishedLog(base.engine, base.home.ledger, base.signer.verifier), log))
+    log.start()
     ReviewKeeper(desk).start()
     if every_s is not None:
         ParityKeeper(base.engine, every_s).start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,9 @@ from feature_store.database import make_engine
 from serving.migrate import migrate
 
 _NUMBERS = itertools.count(1)
+
+# High-water marks of logs that tests make are no concern of whoever runs them; services that are started inherit this.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="ordinance-tests-")
 
 
 _SHAPE = """

@@ -19,7 +19,8 @@ from pydantic.json_schema import models_json_schema
 from governance.access import MATRIX, ROUTES, Action, Role, Route
 from serving.api import refusals
 from serving.api.answer_schemas import ProblemDetails
-from serving.api.operations import CONSOLE, DECISIONS, Operation, Parameter
+from serving.api.operation import Operation, Parameter
+from serving.api.operations import CONSOLE, DECISIONS
 from serving.api.schemas import MAX_KEY, CustomBody
 
 EXAMPLES = Path(__file__).parent / "examples"

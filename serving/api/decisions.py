@@ -126,7 +126,7 @@ class DecisionsApp:
     async def _serve(self, scope: Scope, receive: Receive, request_id: str | None, started: float) -> Reply:
         path = _path(scope)
         if path == READY_PATH and scope["method"] in {"GET", "HEAD"}:
-            return Reply(200, to_bytes({**self._force().to_json(), "replica": str(os.getpid())}))
+            return Reply(200, to_bytes({**self._force().to_json(), **self._answerer.health(), "replica": str(os.getpid())}))
         key = bearer(scope)
         try:
             caller = self._keys.authenticate(key) if key is not None else None

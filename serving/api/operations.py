@@ -17,6 +17,7 @@ from serving.api import events as intake
 from serving.api import look_schemas as looks
 from serving.api import schemas
 from serving.api.control_operations import CONTROLS
+from serving.api.ledger_operations import LEDGER
 from serving.api.operation import ANY, BODY, DECIDING, Operation, Parameter
 from serving.api.review_operations import REVIEW_CONSOLE, REVIEW_DECISIONS
 from serving.errors import ProblemKind
@@ -227,6 +228,7 @@ CONSOLE: Mapping[str, Operation] = {
         ),
         *CONTROLS,
         *REVIEW_CONSOLE,
+        *LEDGER,
         Operation("GET", "/healthz", "The process answers", answer=looks.Alive, example="healthz", problems=()),
         Operation(
             "GET", "/readyz", "Decisions can be made", "Models are loaded and the database can be written; 503 with the reasons when not.",
@@ -243,4 +245,8 @@ CONSOLE: Mapping[str, Operation] = {
 def bodies() -> tuple[tuple[str, str, Any], ...]:
     """The decision routes' fullest requests: name of the example, path to call, body."""
     filled = {"/v1/decisions/{id}": f"/v1/decisions/{CUSTOM_TYPE}", "/v1/decisions/{type}/batch": "/v1/decisions/fraud/batch"}
-    return tuple((one.example, filled.get(one.path, one.path), one.requests["full"]) for one in DECISIONS if one.requests and not one.path.startswith("/v1/decisions/{id}/"))
+    return tuple(
+        (one.example, filled.get(one.path, one.path), one.requests["full"])
+        for one in DECISIONS
+        if one.requests and not one.path.startswith("/v1/decisions/{id}/")
+    )

@@ -18,7 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import PlainTextResponse, Response
 
 from feature_store.database import reading
-from governance.ledger.tables import decisions, records
+from feature_store.times import now
+from governance.ledger.published import not_integrated
+from governance.ledger.tables import decisions
 from governance.monitoring import Watched
 from governance.tables import principals
 from serving import parity
@@ -119,6 +121,7 @@ def _lines(probes: Probes, watch: ConfidenceWatch) -> Iterable[str]:
     yield _line("ordinance_info", {"version": version("ordinance")}, 1)
     yield _head("ordinance_ready", "gauge", "Whether a part is ready: 1 or 0.")
     yield _line("ordinance_ready", {"part": "decisions"}, int(deciding is None))
+    yield from _breaker_lines(told.get("breakers", {}))
     try:
         with reading(probes.engine).connect() as connection:
             by_outcome = connection.execute(
@@ -127,7 +130,7 @@ def _lines(probes: Probes, watch: ConfidenceWatch) -> Iterable[str]:
                 )
             ).all()
             checked = parity.newest(probes.engine)
-            waiting = connection.execute(select(func.count()).where(records.c.seq.is_(None))).scalar_one()
+            waiting, overdue = not_integrated(connection, now())
         watched = watch.current()
     except SQLAlchemyError:
         yield _line("ordinance_ready", {"part": "database"}, 0)
@@ -138,11 +141,21 @@ def _lines(probes: Probes, watch: ConfidenceWatch) -> Iterable[str]:
         yield _line("ordinance_decisions_total", {"type": decision_type, "outcome": outcome, "status": status}, count)
     yield _head("ordinance_records_not_integrated", "gauge", "Records promised, not yet integrated: how blind the log is.")
     yield _line("ordinance_records_not_integrated", {}, waiting)
+    yield _head("ordinance_records_overdue", "gauge", "Those of them that should be published by now.")
+    yield _line("ordinance_records_overdue", {}, overdue)
     yield from _parity_lines(checked)
     yield from _confidence_lines(watched)
     yield _head("ordinance_model_version", "gauge", "The version that answers for a decision type.")
     for decision_type, model in told.get("models", {}).items():
         yield _line("ordinance_model_version", {"type": decision_type, "name": model["name"]}, model["version"])
+
+
+def _breaker_lines(breakers: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
+    yield _head(
+        "ordinance_breaker_open", "gauge", "Whether one decision process leaves a dependency alone, because it keeps failing: 1 or 0."
+    )
+    for dependency, told in breakers.items():
+        yield _line("ordinance_breaker_open", {"dependency": dependency}, int(told["state"] != "closed"))
 
 
 def _parity_lines(checked: parity.Checked | None) -> Iterable[str]:
