@@ -77,6 +77,7 @@ class FeatureCard:
         usual: the median, or the commonest code, of the training rows; ``None`` when it was mostly unknown.
         categories: texts by code, "other" last.
         usual_written: ``usual`` as a person reads it, in English and in Chinese; made here, as it is needed in every decision.
+        opening: the English label as a sentence begins with it.
     """
 
     name: str
@@ -88,12 +89,14 @@ class FeatureCard:
     usual: float | None
     categories: tuple[str, ...] = ()
     usual_written: tuple[str, str] = field(init=False, compare=False, repr=False)
+    opening: str = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not _CODE.fullmatch(self.reason_code):
             raise ValueError(f"{self.name}: {self.reason_code!r} is no reason code")
         if any(not self.label.get(language) for language in LANGUAGES):
             raise ValueError(f"{self.name}: a label in {' and '.join(LANGUAGES)} is needed")
+        object.__setattr__(self, "opening", self.label["en"][:1].upper() + self.label["en"][1:])
         object.__setattr__(self, "usual_written", ("", "") if self.usual is None else self.written(self.usual))
 
     def write(self, value: float, language: str) -> str:

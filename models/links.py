@@ -59,7 +59,7 @@ def sigmoid_many(x: Floats) -> Floats:
 def softmax(margins: Sequence[float]) -> tuple[float, ...]:
     """Probabilities of classes from their margins, summed in order."""
     most = max(margins)
-    powers = [exp(margin - most) for margin in margins]
+    powers = [1.0 if margin == most else exp(margin - most) for margin in margins]
     total = sum(powers)
     return tuple(power / total for power in powers)
 

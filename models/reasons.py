@@ -183,7 +183,6 @@ def _rest(rank: int, total: float, groups: int, effect: Effect) -> Reason:
 def render(card: FeatureCard, value: float, direction: Direction, effect: Effect) -> dict[str, str]:
     """One sentence by language: what the value is, what is usual, and what follows."""
     (en, zh), (usual_en, usual_zh) = card.written(value), card.usual_written
-    label_en, label_zh = card.label["en"], card.label["zh"]
     if card.shown is Shown.FLAG:
         en, zh = f": {en}", f"：{zh}"
         if usual_en and usual_en != en[2:]:
@@ -196,6 +195,6 @@ def render(card: FeatureCard, value: float, direction: Direction, effect: Effect
             zh = f"{zh}（与平常一致）" if same else f"{zh}（通常为{usual_zh}）"
     verb_en, verb_zh = _WORDS[direction]
     return {
-        "en": f"{label_en[:1].upper()}{label_en[1:]}{en}; this {verb_en} {effect.text['en']}",
-        "zh": f"{label_zh}{zh}，{verb_zh}了{effect.text['zh']}",
+        "en": f"{card.opening}{en}; this {verb_en} {effect.text['en']}",
+        "zh": f"{card.label['zh']}{zh}，{verb_zh}了{effect.text['zh']}",
     }
