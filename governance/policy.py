@@ -101,8 +101,10 @@ class Check:
     @property
     def judges_by_model(self) -> bool:
         """Whether it is a rule about what is thought of the order (``model.*``, ``cost.*``, ``features.*``) rather than what is asked for."""
-        return not self.hard and any(name.startswith(("model.", "cost.", "features.")) for name in self.names)
+        return not self.hard and not all(name.startswith(_ASKED_FOR) for name in self.names)
 
+
+_ASKED_FOR = ("order.", "stock.", "plan.", "params.")
 
 ON_BLOCK_LIST, ON_ALLOW_LIST = "block_list", "allow_list"
 _LISTED: Mapping[str, tuple[str, Mapping[str, str]]] = {
