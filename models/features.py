@@ -48,6 +48,8 @@ _WEEKDAYS = (
     ("Sunday", "周日"),
 )
 _PART_ZH = {Part.MONTH: "月份", Part.WEEKDAY: "星期", Part.HOUR: "时刻"}
+_ALIKE, _ROWS_COMPARED = 0.95, 5_000
+"""Columns whose ranks are correlated as closely as this tell one story."""
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
@@ -196,7 +198,8 @@ def cards_of_views(features: Sequence[Feature], rows: NDArray[np.float64]) -> tu
 
 
 def cards_of_table(encoder: RowEncoder, rows: NDArray[np.float64]) -> tuple[FeatureCard, ...]:
-    """Cards of a user's columns; codes are derived from the columns' names and each column is a group."""
+    """Cards of a user's columns; codes are derived from the columns' names. Columns that say the same of the rows are one group."""
+    groups = _alike([feature.column for feature in encoder.features], rows)
     kinds = {one.name: one.kind for one in encoder.inputs}
     parts = {Part.MONTH: Shown.MONTH, Part.WEEKDAY: Shown.WEEKDAY, Part.HOUR: Shown.CLOCK}
     cards = []
@@ -214,12 +217,31 @@ def cards_of_table(encoder: RowEncoder, rows: NDArray[np.float64]) -> tuple[Feat
                 shown=shown,
                 unit="days" if feature.part is Part.DAYS_BEFORE else "",
                 reason_code=code_of_column(feature.column),
-                group=feature.column,
+                group=groups[feature.column],
                 usual=usual,
                 categories=feature.categories,
             )
         )
     return tuple(cards)
+
+
+def _alike(columns: Sequence[str], rows: NDArray[np.float64]) -> dict[str, str]:
+    """The group of each column: the first of those whose values rise, or fall, together with its own."""
+    ranks = rows[:: -(-len(rows) // _ROWS_COMPARED) if len(rows) else 1].copy()
+    for index in range(ranks.shape[1]):
+        column = ranks[:, index]
+        known = ~np.isnan(column)
+        column[known] = np.unique(column[known], return_inverse=True)[1]
+        column[~known] = column[known].mean() if known.any() else 0.0
+    varied = np.flatnonzero(ranks.std(axis=0) > 0) if len(ranks) else np.empty(0, dtype=np.int64)
+    group = {name: name for name in columns}
+    if len(varied) < 2:
+        return group
+    alike = np.abs(np.corrcoef(ranks[:, varied], rowvar=False)) >= _ALIKE
+    for one, other in zip(*np.nonzero(np.triu(alike, 1)), strict=True):
+        first, second = group[columns[varied[one]]], group[columns[varied[other]]]
+        group = {name: first if at == second else at for name, at in group.items()}
+    return group
 
 
 def code_of_column(name: str) -> str:

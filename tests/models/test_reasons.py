@@ -147,6 +147,33 @@ def test_a_users_columns_make_cards():
     assert {one.group for one in cards} == {"Line Qty", "运输方式", "urgent", "sent", "due"}
 
 
+def test_columns_that_rise_together_are_one_reason():
+    rng = np.random.default_rng(5)
+    weight = rng.lognormal(2, 1, 400)
+    rows = [(f"{w:.4f}", f"{3.1 * w + 2:.3f}", f"{-w:.3f}", f"{other:.4f}") for w, other in zip(weight, rng.random(400), strict=True)]
+    columns = [type_column(text) for text in read_columns(("kg", "freight", "lift", "noise"), rows)]
+    encoder = RowEncoder.fit(columns)
+    cards = cards_of_table(encoder, encoder.encode_columns(columns))
+    assert {one.name: one.group for one in cards} == {"kg": "kg", "freight": "kg", "lift": "kg", "noise": "noise"}
+
+
+def test_the_first_reason_is_one_that_a_change_confirms():
+    cards = [card("known", "identity", usual=0.0), card("speed", "speed", usual=0.0), card("more", "speed", usual=0.0), card("age", "age")]
+    values, parts = np.array([0.0, 3.0, 2.0, 5.0]), np.array([-2.0, -0.5, -0.4, 0.3])
+    asked = []
+
+    def change(index, usual):
+        asked.append((index, usual))
+        return {1: 0.0, 2: 0.6}[index]
+
+    told = explain(cards, values, parts, FRAUD, change)
+    assert [(r.rank, r.feature) for r in told] == [(1, "more"), (2, "known"), (3, "age")], "speed alone changes nothing, known is as usual"
+    assert asked == [(1, 0.0), (2, 0.0)]
+    assert [r.feature for r in explain(cards, values, parts, FRAUD)] == ["known", "speed", "age"]
+    weak = explain(cards, values, np.array([-4.0, -0.5, -0.4, 0.3]), FRAUD, change)
+    assert weak[0].feature == "known", "too weak to go first"
+
+
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_codes_of_columns_are_stable_codes(a, b):
     assert re.fullmatch(r"[A-Z][A-Z0-9_]{0,63}", code_of_column(a))
