@@ -13,6 +13,7 @@ from feature_store.events import Event
 from feature_store.ingest import IngestResult
 from feature_store.reservations import Held
 from feature_store.times import Millis
+from governance.aftermath import Aftermath
 from governance.labelling import NotTaken, Taken, Told
 from governance.reviews import Case, Count, Slice, Wanted
 from serving.console.session import SessionSigner
@@ -134,6 +135,8 @@ class DecisionFacts:
         base: of the explanation, in the margin; ``None`` where no model was asked.
         marks: probabilities at which the policy changes its mind.
         checks: what each check of the policy says, by id and language, from the document that judged.
+        after: what happened to it since.
+        notes: what people wrote about that, by the record that holds it.
     """
 
     line: DecisionLine
@@ -151,6 +154,8 @@ class DecisionFacts:
     sequence: int | None = None
     leaf_hash: str | None = None
     raw: Mapping[str, Any] = field(default_factory=dict)
+    after: Aftermath | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Decisions(Protocol):

@@ -136,6 +136,8 @@ class DecisionPage:
     policy: tuple[PolicyRow, ...]
     policy_hint: str
     timeline: tuple[TimelineItem, ...]
+    since: tuple[TimelineItem, ...]
+    holds_now: str
     record: tuple[Pair, ...]
     raw_href: str
     similar_href: str

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import orjson
 
 from feature_store.views import SERVICES
+from governance.aftermath import AftermathReader, Decided
 from governance.completion import NO_MODEL
 from governance.ledger.errors import CursorInvalid, RecordCorrupt
 from governance.ledger.opened import numbers
@@ -24,6 +25,7 @@ from serving.console.texts import capital
 from serving.errors import Problem, ProblemKind
 from serving.lookups import record_json
 from serving.recorded import snapshot_features
+from serving.since import written_in
 
 _LINE = tuple(one.name for one in fields(DecisionLine) if one.name != "columns")
 _FILTERS = tuple(one.name for one in fields(DecisionFilters))
@@ -39,6 +41,7 @@ class RecordedDecisions:
 
     def __init__(self, reader: DecisionReader, cards: Cards) -> None:
         self._reader = reader
+        self._after = AftermathReader(reader.engine)
         self._cards = cards
         self._reason_texts = _reason_texts()
 
@@ -55,7 +58,7 @@ class RecordedDecisions:
     def get(self, record_id: str) -> DecisionFacts | None:
         """One decision with everything."""
         stored = self._reader.get(record_id)
-        return self._facts(stored) if stored else None
+        return self._followed(self._facts(stored)) if stored else None
 
     def of_order(self, order_id: str) -> Sequence[DecisionFacts]:
         """Every decision of one order, oldest first."""
@@ -74,6 +77,13 @@ class RecordedDecisions:
         """The columns behind the reason codes of a user's own model."""
         card = self._cards.find(digest)
         return {one.reason_code: one.group for one in card.features.values()} if card and card.encoder else {}
+
+    def _followed(self, facts: DecisionFacts) -> DecisionFacts:
+        """With what happened since."""
+        line = facts.line
+        one = Decided(line.record_id, line.type, line.outcome, line.order_id, line.order_version)
+        after = self._after.of([one])[line.record_id]
+        return replace(facts, after=after, notes=self._after.notes(written_in([after])))
 
     def _facts(self, stored: StoredDecision) -> DecisionFacts:
         try:

@@ -24,7 +24,7 @@ from serving.console.contexts import (
 )
 from serving.console.messages import say, say_or
 from serving.console.ports import DecisionFacts, DecisionLine, FeatureFact
-from serving.console.views import plan, waterfall, words
+from serving.console.views import plan, since, waterfall, words
 from serving.console.views import policy as policy_words
 
 _STRONGEST = 6
@@ -64,6 +64,8 @@ def build(frame: Frame, facts: DecisionFacts, siblings: Sequence[DecisionLine]) 
         policy_hint=say(language, "decision.precedence") if _is_whole(facts) else policy_words.hint(language, policy),
         parts=tuple(_parts(language, answer)),
         timeline=tuple(_timeline(language, facts, siblings)) if line.order_id else (),
+        since=since.build(language, facts),
+        holds_now=since.holds_now(language, facts),
         record=tuple(_record(language, facts)),
         raw_href=f"/console/decisions/{line.record_id}/record.json",
         similar_href="/console/decisions?" + urlencode({"type": line.type, "outcome": line.outcome}),
@@ -368,7 +370,7 @@ def _timeline(language: str, facts: DecisionFacts, siblings: Sequence[DecisionLi
         href = None if current else f"/console/decisions/{line.record_id}"
         items.append((line.decided_at, TimelineItem(when, text, risk, badge.tone, href, current)))
     ordered = [item for _, item in sorted(items, key=lambda pair: pair[0])]
-    if review := facts.answer.get("review"):
+    if (review := facts.answer.get("review")) and since.waits(facts):
         due = say(language, "decision.by", time=plan.near(language, review.get("due_at"), facts.line.decided_at))
         ordered.append(
             TimelineItem(

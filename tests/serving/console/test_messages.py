@@ -3,7 +3,7 @@ import string
 
 import pytest
 
-from serving.console.catalogue import decisions, frame, training, watching
+from serving.console.catalogue import decisions, frame, since, training, watching
 from serving.console.messages import CATALOGUE, MessageUnknown, say, say_or
 from serving.console.reference_words import WORDS
 from serving.console.rendering import HERE
@@ -27,9 +27,9 @@ def test_every_text_is_there_in_both_languages_with_the_same_values() -> None:
 
 
 def test_no_key_is_written_twice() -> None:
-    written = [*frame.TEXTS, *decisions.TEXTS, *training.TEXTS, *watching.TEXTS, *WORDS]
+    written = [*frame.TEXTS, *decisions.TEXTS, *training.TEXTS, *watching.TEXTS, *since.TEXTS, *WORDS]
     assert len(written) == len(set(written))
-    for part in (frame, decisions, training, watching):
+    for part in (frame, decisions, training, watching, since):
         groups = [value for name, value in vars(part).items() if name.isupper() and name != "TEXTS"]
         assert sum(len(group) for group in groups) == len(part.TEXTS)
 
