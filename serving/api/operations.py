@@ -16,6 +16,7 @@ from serving.api import answer_schemas as answers
 from serving.api import events as intake
 from serving.api import look_schemas as looks
 from serving.api import schemas
+from serving.api.again_operations import AGAIN_CONSOLE, AGAIN_DECISIONS
 from serving.api.control_operations import CONTROLS
 from serving.api.ledger_operations import LEDGER
 from serving.api.operation import ANY, BODY, DECIDING, Operation, Parameter
@@ -158,7 +159,7 @@ DECISIONS: tuple[Operation, ...] = (
         answer=looks.TimelineAnswer, example="timeline", problems=(*ANY, _K.NOT_FOUND),
     ),
 )  # fmt: skip
-DECISIONS += REVIEW_DECISIONS
+DECISIONS += REVIEW_DECISIONS + AGAIN_DECISIONS
 """The routes of :class:`serving.api.decisions.DecisionsApp`."""
 
 _TABLE_EXAMPLE = (
@@ -228,6 +229,7 @@ CONSOLE: Mapping[str, Operation] = {
         ),
         *CONTROLS,
         *REVIEW_CONSOLE,
+        *AGAIN_CONSOLE,
         *LEDGER,
         Operation("GET", "/healthz", "The process answers", answer=looks.Alive, example="healthz", problems=()),
         Operation(

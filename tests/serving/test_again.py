@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
 from governance.access import Access, Role, create_key
+from governance.controls import Mode, Switch
 from governance.ledger.errors import NotDurable
 from governance.ledger.opened import read_groups
 from governance.ledger.receipt import Receipt, verify
@@ -32,6 +33,7 @@ from governance.tables import policies
 from models.artifact import MODEL_FILE, ModelArtifact, artifact_folder, write_artifact
 from serving.again import Again
 from serving.answer import Answerer, Edges
+from serving.api.again_operations import AGAIN_DECISIONS, WHAT_IF_EXAMPLE, WHAT_IF_PLAN
 from serving.api.decisions import DecisionsApp
 from serving.api.schemas import CUSTOM_EXAMPLE
 from serving.edges import runner
@@ -174,7 +176,7 @@ parcels = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_replay_is_exact_whatever_was_decided(past: Past, body: Any, data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["acceptance", "fraud", "split-order", "orders", "parcel-late"]))
@@ -453,3 +455,56 @@ def test_a_what_if_that_cannot_be_recorded_is_not_told(past: Past, body: Any) ->
     assert told.status == 503
     assert told.headers["retry-after"]
     assert asyncio.iscoroutinefunction(Refusing.commit)
+
+
+def named(value: Any) -> Any:
+    """Names of members only."""
+    if isinstance(value, dict):
+        return {name: named(item) for name, item in value.items()}
+    return [named(item) for item in value] if isinstance(value, list) else None
+
+
+def test_real_answers_have_the_members_that_are_documented(past: Past, body: Any) -> None:
+    documented = {operation.example: operation.answer for operation in AGAIN_DECISIONS}
+    for kind, asked in (("acceptance", WHAT_IF_EXAMPLE), ("fraud", {"features": {"pieces": 3}}), ("split-order", WHAT_IF_PLAN)):
+        decision = past.decide(kind, {**body(), "oms_choice": None}, kind)
+        answers = {
+            "replay": past.ask("POST", decision, "replay", Role.AUDITOR),
+            "what_if": past.what_if(decision, asked),
+            "recourse": past.ask("GET", decision, "recourse"),
+        }
+        assert set(answers) == set(documented)
+        for name, told in answers.items():
+            assert told.status == 200, told.content
+            model = documented[name]
+            assert model is not None
+            assert named(model.model_validate(told.json).model_dump(mode="json", exclude_unset=True)) == named(told.json)
+
+
+def test_recourse_over_http_flips_when_it_is_sent_as_a_what_if(past: Past, body: Any) -> None:
+    flipped = 0
+    for i, tags in enumerate(([], ["presale"], ["presale", "cross_border"])):
+        for kind in ("acceptance", "fraud", "parcel-late"):
+            asked = {"row": CUSTOM_EXAMPLE["row"]} if kind == "parcel-late" else {**body(order_id=f"SO-{i}", tags=tags), "oms_choice": None}
+            decision = past.decide(kind, asked, f"{kind}-{i}")
+            told = past.ask("GET", decision, "recourse").json
+            assert bool(told["suggestions"]) == (told["reason"] is None)
+            for suggestion in told["suggestions"]:
+                shown = past.what_if(decision, suggestion["what_if"]).json
+                assert shown["outcome"] == suggestion["outcome"] != decision["outcome"]
+                flipped += 1
+    assert flipped
+    plan = past.decide("split-order", {**body(), "oms_choice": None}, "plan")
+    assert past.ask("GET", plan, "recourse").json["reason"]["code"] == "A_PLAN"
+    assert past.ask("GET", plan, "recourse", Role.TRAINER).status == 403
+
+
+def test_what_people_have_switched_and_listed_comes_back(past: Past, body: Any) -> None:
+    force = past.service.edges.force()
+    for number, mode in enumerate((Mode.RULES_ONLY, Mode.HOLD_ALL)):
+        switched = replace(force, switches={"fraud": Switch(mode, 7), "acceptance": Switch(mode, 8)})
+        for kind in ("fraud", "acceptance"):
+            answer = past.decide(kind, body(order_id=f"SO-{number}"), f"{kind}-{number}", force=lambda: switched)  # noqa: B023
+            assert answer["model"] is None
+            found = past.replay(answer["decision_id"])
+            assert (found.verdict, found.differences) == (Verdict.EXACT, ())

@@ -19,10 +19,11 @@ from typing import Any
 
 import httpx
 
-from feature_store.times import DAY, MINUTE, format_time, now
+from feature_store.times import DAY, HOUR, MINUTE, format_time, now
 from governance.access import Role
 from serving.api import contract, system
 from serving.api import control_operations as controls
+from serving.api.again_operations import WHAT_IF_EXAMPLE
 from serving.api.events import EXAMPLE as EVENTS
 from serving.api.operations import CUSTOM_TYPE, bodies
 from serving.api.review_operations import OVERRIDE_EXAMPLE
@@ -159,6 +160,21 @@ def control(recorder: Recorder) -> None:
     keep("killswitches", recorder.ask("GET", "/v1/killswitch", approver))
 
 
+def compute_again(recorder: Recorder) -> None:
+    """The answers about decisions of the past."""
+    lines = [{**ACCEPTANCE_EXAMPLE["order"]["lines"][0], "qty": 4}]
+    order = {**ACCEPTANCE_EXAMPLE["order"], "order_id": "SO-3001", "tags": ["presale"], "placed_at": format_time(now()), "lines": lines}
+    order["promised_by"] = format_time(now() + 6 * HOUR)
+    body = {**ACCEPTANCE_EXAMPLE, "deadline_ms": None, "order": order}
+    told = recorder.ask("POST", "/v1/decisions/acceptance", Role.OMS, json=body, headers={"idempotency-key": "example-again"}).json()
+    address = told["links"]["self"]
+    keep("replay", recorder.ask("POST", f"{address}/replay", Role.AUDITOR), whole=True)
+    keep("what_if", recorder.ask("POST", f"{address}/what-if", Role.REVIEWER, json=WHAT_IF_EXAMPLE), whole=True)
+    keep("recourse", recorder.ask("GET", f"{address}/recourse", Role.REVIEWER), whole=True)
+    keep("affected", recorder.ask("GET", f"/v1/affected?model_digest={told['model']['digest']}&limit=1", Role.AUDITOR))
+    keep("sample", recorder.ask("GET", "/v1/sample?n=1&seed=2026-Q4", Role.AUDITOR))
+
+
 def review(recorder: Recorder) -> None:
     """The answers that reviewers get, and those who tell outcomes."""
     at = now()
@@ -190,5 +206,6 @@ if __name__ == "__main__":
     while CUSTOM_TYPE not in made.wired.force().models:
         time.sleep(0.1)
     decide(made)
+    compute_again(made)
     review(made)
     control(made)

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from governance.access import MATRIX, ROUTES, Action, Role
 from serving.admission import BODIES, ORDERS
 from serving.api import answer_schemas, contract, refusals
+from serving.api.again_operations import AGAIN_CONSOLE, AGAIN_DECISIONS
 from serving.api.control_operations import CONTROLS
 from serving.api.operations import CUSTOM_TYPE, DECISIONS, FILTER_TEXTS, LEAST, Operation, bodies
 from serving.api.review_operations import OVERRIDE_EXAMPLE
@@ -84,7 +85,7 @@ def test_every_schema_is_a_json_schema_and_is_used(document: dict[str, Any]) -> 
         "ReviewsAnswer",
         "TrainedModel",
     }
-    of_controls = {model.__name__ for one in CONTROLS for model in (one.body, one.answer) if model is not None}
+    of_controls = {model.__name__ for one in (*CONTROLS, *AGAIN_CONSOLE) for model in (one.body, one.answer) if model is not None}
     assert set(document["components"]["schemas"]) - asked <= only_by_the_console | of_controls | {"TrainingAnswer", "TrainingStarted"}
 
 
@@ -232,7 +233,8 @@ def test_real_answers_have_the_members_that_are_documented(service: Any) -> None
     for name, told in settled.items():
         fits(by_example[name], told)
     fits(by_example["timeline"], service.get("/v1/orders/SO-1001/timeline").json)
-    assert set(ids) | set(looks) | set(settled) | {"timeline"} == set(by_example), "every documented decision route was called"
+    again = {operation.example for operation in AGAIN_DECISIONS}  # tests/serving/test_again.py holds their answers
+    assert set(ids) | set(looks) | set(settled) | {"timeline"} | again == set(by_example), "every documented decision route was called"
 
 
 def test_a_fallback_and_a_dry_run_are_documented_answers(service: Any) -> None:
