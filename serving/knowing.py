@@ -233,7 +233,8 @@ async def _make(admitted: Admitted, force: Force, inputs: Inputs, known: Known, 
 
 async def _guarded(admitted: Admitted, force: Force, inputs: Inputs, known: Known, guards: Guards) -> Made | Problem | tuple[str, str]:
     """The decision, a refusal of the request, or why there is none: (cause, detail)."""
-    breaker = guards.breakers.model(inputs.type)
+    # Without its model, a type must not wait for the rest that its model was given.
+    breaker = guards.breakers.model(inputs.type if inputs.switch is None else f"{inputs.type} by rules")
     try:
         breaker.require()
     except Resting as resting:

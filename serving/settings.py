@@ -63,8 +63,8 @@ class Settings(BaseSettings):
     """How many days the feature store keeps what it was told about persons, by kind; a kind that is not named is kept."""
     retention_every_s: Annotated[float, Field(ge=0, le=30 * 86_400)] = 86_400.0
     """How often the service forgets what is past these days; 0 for never, then ``ordinance features expire`` does."""
-    refresh_s: Annotated[float, Field(gt=0, le=60)] = 1.0
-    """How often a replica asks the database which models and policies are in force."""
+    refresh_s: Annotated[float, Field(gt=0, le=60)] = 0.5
+    """How often a replica asks the database which models, policies, lists and switches are in force: a change arrives within twice that."""
     event_skew_s: Annotated[float, Field(ge=0, le=3_600)] = 60.0
     """How far an event's time may lie ahead of our clock: what is going to happen is told by a forecast."""
     demo: bool = True
