@@ -158,7 +158,10 @@ def _written(card: FeatureCard | None, value: float | None) -> Mapping[str, str]
 
 
 def _marks(groups: Mapping[str, Any], card: Card | None) -> tuple[float, ...]:
-    """Probabilities at which the outcome changes: the policy's ``..._at`` parameters, else the model's own threshold."""
+    """Probabilities at which the outcome changes: by expected cost, else the policy's ``..._at`` parameters, else the model's own threshold."""
+    costs = ((groups.get("outcome") or {}).get("details") or {}).get("costs")
+    if costs:
+        return tuple(sorted(mark for name in ("hold_from", "reject_from") if 0 < (mark := float(costs[name])) < 1))
     parameters = (groups.get("policy") or {}).get("parameters") or {}
     marks = [
         float(value)

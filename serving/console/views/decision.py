@@ -222,7 +222,10 @@ def _kind(language: str, facts: DecisionFacts) -> str:
 
 def _facts(language: str, facts: DecisionFacts) -> list[Fact]:
     answer = facts.answer
-    found = [_confidence(language, facts), _special(language, answer, facts.line.decided_at), _decided_by(language, facts)]
+    found = [
+        _confidence(language, facts), _causes(language, answer), _special(language, answer, facts.line.decided_at),
+        _expected(language, answer), _decided_by(language, facts),
+    ]  # fmt: skip
     if review := answer.get("review"):
         outcome = words.outcome_badge(language, str(review.get("expires_to", ""))).text
         due = plan.near(language, review.get("due_at"), facts.line.decided_at)
@@ -255,6 +258,26 @@ def _confidence(language: str, facts: DecisionFacts) -> Fact | None:
         scale=words.scale(language, confidence, tuple(facts.marks), tone),
         tone=tone,
     )
+
+
+def _expected(language: str, answer: Mapping[str, Any]) -> Fact | None:
+    """What accepting is expected to cost, and what else there was."""
+    costs: Mapping[str, Any] | None = answer.get("costs")
+    if not costs:
+        return None
+    accept, hold, reject = (texts.money(costs[name]) for name in ("accept", "hold", "reject"))
+    return Fact(
+        say(language, "decision.costs"), say(language, "decision.costs_accept", accept=accept),
+        note=say(language, "decision.costs_note", hold=hold, reject=reject),
+    )  # fmt: skip
+
+
+def _causes(language: str, answer: Mapping[str, Any]) -> Fact | None:
+    """How the causes share the risk of failure, the likeliest first."""
+    causes: Mapping[str, float] = answer.get("causes") or {}
+    ranked = sorted(causes, key=lambda name: -causes[name])
+    told = [say_or(language, f"decision.cause.{name}", name).format(share=texts.percent(float(causes[name]))) for name in ranked]
+    return Fact(say(language, "decision.causes"), told[0], note=words.listed(language, told[1:])) if told else None
 
 
 def _special(language: str, answer: Mapping[str, Any], now: Millis) -> Fact | None:

@@ -23,11 +23,14 @@ _SHARES = frozenset(
         "model.width",
         "model.threshold",
         "params.max_straddle",
+        "params.near",
+        "cost.hold_from",
+        "cost.reject_from",
         "params.review_loss_floor",
         "plan.p_late",
     ]
 )
-_MONEY = frozenset(["order.amount", "model.expected_loss", "params.person_above", "params.review_loss"])
+_MONEY = frozenset(["order.amount", "model.expected_loss", "params.person_above", "params.review_loss", "params.customs_value_max"])
 _TONES = {"passed": "pass", "ruled_out": "pass", "failed": "bad", "idle": "miss", "matched": "hit"}
 
 
