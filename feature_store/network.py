@@ -86,7 +86,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """How many pieces of a SKU a node has, how many of them it must keep, and how many other orders' plans have reserved."""
+    """How many pieces of a SKU a node has, how many of them it must keep, and how many other orders' plans have reserved.
+
+    ``expected_demand`` is what other orders are expected to take until it is refilled; ``None`` where nobody told.
+    """
 
     node_id: str
     sku: str
@@ -94,6 +97,7 @@ class Stock:
     safety: int = 0
     as_of: Millis | None = None
     reserved: int = 0
+    expected_demand: int | None = None
 
     @property
     def free(self) -> int:
@@ -108,7 +112,13 @@ class Stock:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What one service of a lane costs, how long it takes, and what it emits."""
+    """What one service of a lane costs, how long it takes, and what it emits.
+
+    Attributes:
+        max_weight_mg: heaviest shipment that it takes, ``None`` for no limit.
+        steps: the tariff's prices for lighter shipments: (heaviest mg, fixed micros, micros per kg) each. A shipment is charged by the cheapest
+            of these and of the rate's own prices that may carry its weight.
+    """
 
     node_id: str
     region: str
@@ -119,6 +129,8 @@ class Rate:
     co2e_g_per_kg: float = 0.0
     carrier: str | None = None
     as_of: Millis | None = None
+    max_weight_mg: int | None = None
+    steps: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -294,7 +306,14 @@ def _stock(order: Order, states: Mapping[EntityKey, EntityState], as_of: Millis)
 
 def _stock_of(sku: str, told: Mapping[str, Facts]) -> tuple[tuple[Stock, ...], Millis]:
     found = (
-        Stock(node_id, sku, int(facts.values["available"]), int(facts.values.get("safety", 0)), facts.event_time)
+        Stock(
+            node_id,
+            sku,
+            int(facts.values["available"]),
+            int(facts.values.get("safety", 0)),
+            facts.event_time,
+            expected_demand=None if (expected := facts.values.get("expected_demand")) is None else max(0, round(expected)),
+        )
         for node_id, facts in sorted(told.items())
     )
     return tuple(found), _FOR_EVER

@@ -62,14 +62,33 @@ class StockRequest(Strict):
     available: Pieces
     safety: Pieces = 0
     as_of: Moment | None = None
+    expected_demand: Pieces | None = Field(default=None, description="Pieces that other orders are expected to take until it is refilled.")
 
     def value(self) -> Stock:
         """The stock as the optimiser reads it."""
-        return Stock(self.node_id, self.sku, self.available, self.safety, self.as_of)
+        return Stock(self.node_id, self.sku, self.available, self.safety, self.as_of, expected_demand=self.expected_demand)
+
+
+Grams = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+
+
+class RateStep(Strict):
+    """The price of a lighter shipment."""
+
+    up_to_g: Grams
+    fixed: Money
+    per_kg: Money
+
+    def value(self) -> tuple[int, int, int]:
+        """The step as the optimiser reads it."""
+        return round(self.up_to_g * 1000), self.fixed.micros, self.per_kg.micros
 
 
 class RateRequest(Strict):
-    """What one service of a lane (node × region) costs and how long it takes."""
+    """What one service of a lane (node × region) costs and how long it takes.
+
+    A shipment is charged by the cheapest that may carry its weight: one of the ``steps``, or ``fixed`` and ``per_kg`` themselves.
+    """
 
     node_id: Identifier
     region: Identifier
@@ -78,10 +97,18 @@ class RateRequest(Strict):
     per_kg: Money
     transit_days: Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)]
     co2e_g_per_kg: Finite = 0.0
+    max_weight_g: Grams | None = Field(default=None, description="Heaviest shipment that it takes; null for no limit.")
+    steps: tuple[RateStep, ...] = Field(
+        default=(), max_length=20, description="Prices of lighter shipments, as a tariff has them by weight."
+    )
 
     def value(self) -> Rate:
         """The rate as the optimiser reads it."""
-        return Rate(self.node_id, self.region, self.service, self.fixed.micros, self.per_kg.micros, self.transit_days, self.co2e_g_per_kg)
+        return Rate(
+            self.node_id, self.region, self.service, self.fixed.micros, self.per_kg.micros, self.transit_days, self.co2e_g_per_kg,
+            max_weight_mg=None if self.max_weight_g is None else round(self.max_weight_g * 1000),
+            steps=tuple(step.value() for step in self.steps),
+        )  # fmt: skip
 
 
 def check_network(
@@ -117,6 +144,8 @@ def check_network(
     ]
     for i, rate in enumerate(rates or ()):
         amounts += [(("rates", i, "fixed"), rate.fixed), (("rates", i, "per_kg"), rate.per_kg)]
+        for j, step in enumerate(rate.steps):
+            amounts += [(("rates", i, "steps", j, "fixed"), step.fixed), (("rates", i, "steps", j, "per_kg"), step.per_kg)]
     for loc, money in amounts:
         if money.currency != currency:
             errors.append((loc, f"is in {money.currency}, the order in {currency}"))

@@ -189,7 +189,7 @@ _TYPES: Final[dict[EventType, tuple[Meaning, _Told, _Told]]] = {
     _E.PRICE_CHANGED: (Meaning("A SKU has another price from now on.", "SKU 价格变更。"), {"sku": _T, "price": _M}, {}),
     _E.STOCK_LEVEL: (
         Meaning("How many pieces a node has of a SKU; told again, it corrects the number.", "节点某 SKU 的库存件数；再次发送即更正。"),
-        {"node_id": _T, "sku": _T, "available": _N}, {"safety": _N},
+        {"node_id": _T, "sku": _T, "available": _N}, {"safety": _N, "expected_demand": _N},
     ),
     _E.STOCK_EXPECTED: (
         Meaning("Pieces of a SKU will arrive at a node at valid_from.", "SKU 预计在 valid_from 到达节点。", forecast=True),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from feature_store.order import MICRO
 from feature_store.snapshot import FeatureSnapshot
@@ -20,6 +21,9 @@ from governance.shipments import Constraints, LaneRisk, Prices, Weights
 from governance.values import Confidence, Decision
 
 Lane = tuple[str, str]
+
+SHOWN = 5
+"""Contributions told for each shipment, the strongest; the rest is summed up."""
 
 
 def decide_split(inputs: Inputs, deployed: Deployed | None, policy: Policy, timer: Callable[[], float]) -> Decision:
@@ -54,7 +58,7 @@ def decide_split(inputs: Inputs, deployed: Deployed | None, policy: Policy, time
         judgement=judgement,
         outcome=judgement.outcome,
         opinion=opinion,
-        details=plan.details,
+        details=_explained(plan.details, deployed, inputs.lanes, opinion, snapshot),
         alternatives=tuple(plan.alternatives),
     )
 
@@ -70,6 +74,7 @@ def prices(policy: Policy) -> Prices:
         carbon_per_kg=micros("carbon_per_kg"),
         split=micros("split_per_shipment"),
         max_shipments=int(policy.number("max_shipments")),
+        scarce_stock=micros("scarce_stock") if "scarce_stock" in policy.parameters else 0,
     )
 
 
@@ -102,6 +107,35 @@ def _opinion(
         opinion.confidence.level,
     )
     return replace(opinion, confidence=confidence), snapshot
+
+
+def _explained(
+    details: Mapping[str, Any],
+    deployed: Deployed | None,
+    lanes: Sequence[tuple[str, str, FeatureSnapshot]],
+    opinion: Opinion | None,
+    explained: FeatureSnapshot | None,
+) -> Mapping[str, Any]:
+    """Each shipment's predicted lateness with what the model made it from: base + Σ contributions + others = margin, calibrated to the probability."""
+    if deployed is None or opinion is None:
+        return details
+    snapshots = {(node_id, service): snapshot for node_id, service, snapshot in lanes}
+    shipments = []
+    for shipment in details["shipments"]:
+        snapshot = snapshots.get((shipment["node_id"], shipment["service"]))
+        if snapshot is explained:
+            made_from = _made_from(deployed, opinion.explanation.margin, opinion.explanation.base, opinion.explanation.contributions)
+        else:
+            made_from = {} if snapshot is None else _made_from(deployed, *deployed.artifact.scorer.explain(deployed.row(snapshot), 0))
+        shipments.append({**shipment, "lateness": shipment["lateness"] | made_from})
+    return {**details, "shipments": shipments}
+
+
+def _made_from(deployed: Deployed, margin: float, base: float, contributions: NDArray[np.float64]) -> dict[str, Any]:
+    strongest = np.argsort(-np.abs(contributions), kind="stable")[:SHOWN].tolist()
+    shown = [{"feature": deployed.names[i], "contribution": float(contributions[i])} for i in strongest]
+    others = margin - base - sum(float(contributions[i]) for i in strongest)
+    return {"margin": margin, "base": base, "link": deployed.artifact.link, "contributions": shown, "others": others}
 
 
 def _at_least_one(probabilities: Sequence[float]) -> float:

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from feature_store.network import Network
 from feature_store.network_request import Loc, NetworkRefused
 from feature_store.order import MICRO, Order
 from feature_store.times import HOUR, Millis, format_time
-from governance.shipment_reasons import Why, rejected_nodes, unfilled_lines
+from governance.shipment_reasons import Relaxation, Why, held_lines, infeasible_because, rejected_nodes, unfilled_lines
 from governance.shipments import Constraints, LaneRisk, Prices, Sourcing, Weights, build_problem
 from models.specs import Outcome
-from models.splitting import NODE_LIMIT, Plan, Solution, solve
+from models.splitting import NODE_LIMIT, Plan, Problem, Solution, solve
+
+I64 = NDArray[np.int64]
 
 METHOD = "lagrangian-branch-and-bound"
 
@@ -87,30 +90,20 @@ def render_plan(sourcing: Sourcing, solution: Solution, ms: float, oms_choice: M
     Raises:
         NetworkRefused: the OMS's choice names an unknown node, service or line.
     """
-    plan = solution.plan or _nothing(sourcing)
-    asked = int(sourcing.problem.quantity.sum())
-    shipped = asked - plan.left_out
+    held = solution.plan if _kept_whole(sourcing, solution) else None
+    plan = _nothing(sourcing) if held is not None or solution.plan is None else solution.plan
+    shipped = int(sourcing.problem.quantity.sum()) - plan.left_out
     outcome = Outcome.UNFULFILLABLE if shipped == 0 else Outcome.PARTIAL if plan.left_out else Outcome.PLANNED
-    terms = sourcing.terms(plan)
     show = _Money(sourcing.order.currency)
     details: dict[str, Any] = {
         "shipments": _shipments(sourcing, plan, show),
-        "objective": {"total": show(plan.cost), "terms": {name: show(value) for name, value in terms.items()}},
-        "optimality": {
-            "proven": solution.proven,
-            "gap": round(solution.gap, 9),
-            "nodes_explored": solution.explored,
-            "ms": round(ms, 3),
-            "method": METHOD,
-        },
-        "runner_up": _runner_up(sourcing, plan, solution, show),
+        "objective": {"total": show(plan.cost), "terms": show_terms(sourcing, plan, show)},
+        "optimality": _optimality(solution, ms, show, held),
+        "runner_up": None if held is not None else _runner_up(sourcing, plan, solution, show),
         "rejected_nodes": [
             {"node_id": node_id, **_reason(why, show)} for node_id, why in rejected_nodes(sourcing, plan, show.text, format_time)
         ],
-        "unfilled": [
-            {"line_id": sourcing.order.lines[i].line_id, "qty": qty, **_reason(why, show)}
-            for i, qty, why in unfilled_lines(sourcing, solution.plan, format_time)
-        ],
+        **_shortfall(sourcing, solution.plan, show, held=held is not None),
     }
     if sourcing.network.ages:
         details["network_ages_s"] = dict(sorted(sourcing.network.ages.items()))
@@ -118,12 +111,54 @@ def render_plan(sourcing: Sourcing, solution: Solution, ms: float, oms_choice: M
         details["delta_vs_oms_choice"] = _versus(sourcing, plan, _chosen(sourcing, oms_choice), show)
     alternatives = (
         []
-        if solution.runner_up is None
+        if details["runner_up"] is None or solution.runner_up is None
         else [{"shipments": _shipments(sourcing, solution.runner_up, show), **details["runner_up"]["delta"]}]
     )
     on_time = float(np.prod([1.0 - sourcing.risks[o].p_late for o in plan.options]))
     lanes = tuple((sourcing.lanes[o].node_id, sourcing.lanes[o].service) for o in plan.options)
     return ShipmentPlan(outcome, details, alternatives, 1.0 - on_time, shipped, plan.left_out, lanes)
+
+
+def _kept_whole(sourcing: Sourcing, solution: Solution) -> bool:
+    """Whether nothing ships because the order ships in full or not at all."""
+    return not sourcing.constraints.partial and solution.plan is not None and solution.plan.left_out > 0
+
+
+def _optimality(solution: Solution, ms: float, show: _Money, held: Plan | None) -> dict[str, Any]:
+    """The proof. That an order cannot ship in full is proven as soon as no plan leaves nothing out."""
+    proven = solution.proven or (held is not None and solution.least_left_out > 0)
+    return {
+        "proven": proven,
+        "gap": 0.0 if proven else round(solution.gap, 9),
+        "lower_bound": None if held is not None or solution.plan is None else show(min(solution.least_cost, solution.plan.cost)),
+        "nodes_explored": solution.explored,
+        "ms": round(ms, 3),
+        "method": METHOD,
+    }
+
+
+def _shortfall(sourcing: Sourcing, plan: Plan | None, show: _Money, *, held: bool) -> dict[str, Any]:
+    """What stays behind, why, and the smallest set of constraints that makes it so."""
+    relaxation = Relaxation(sourcing)
+    if held and plan is not None:
+        lines = held_lines(sourcing, plan, format_time, relaxation)
+    else:
+        lines = unfilled_lines(sourcing, plan, format_time, relaxation)
+    told: dict[str, Any] = {
+        "unfilled": [{"line_id": sourcing.order.lines[i].line_id, "qty": qty, **_reason(why, show)} for i, qty, why in lines]
+    }
+    if lines:
+        because = infeasible_because(sourcing, plan, relaxation)
+        told["infeasible"] = {
+            "constraints": [] if because is None else [rule.value for rule in because[0]],
+            "qty_with_them_lifted": 0 if because is None else because[1],
+        }
+    return told
+
+
+def show_terms(sourcing: Sourcing, plan: Plan, show: Callable[[int], dict[str, str]]) -> dict[str, dict[str, str]]:
+    """The weighted terms of the objective as money; they add up to its total."""
+    return {name: show(value) for name, value in sourcing.terms(plan).items()}
 
 
 class _Money:
@@ -158,8 +193,10 @@ def _reason(why: Why, show: _Money) -> dict[str, Any]:
 
 
 def _shipments(sourcing: Sourcing, plan: Plan, show: _Money) -> list[dict[str, Any]]:
+    """The shipments, each with its cost in money and its part of the objective; the parts of all add up to the objective's terms."""
     problem, shipments = sourcing.problem, []
-    for o in plan.options:
+    carried = problem.load(plan.pieces)
+    for rank, o in enumerate(plan.options):
         n, lane = int(problem.node[o]), sourcing.lanes[o]
         column = plan.pieces[:, o]
         shipments.append(
@@ -176,13 +213,22 @@ def _shipments(sourcing: Sourcing, plan: Plan, show: _Money) -> list[dict[str, A
                     "processing": show(sourcing.nodes[n].processing_cost_micros),
                 },
                 "co2e_g": round(float((sourcing.piece_co2e_g[:, o] * column).sum()), 3),
+                "terms": {name: show(value) for name, value in sourcing.terms_of(plan, o, first=rank == 0).items()},
+                "lateness": {"probability": sourcing.risks[o].p_late, "price": show(sourcing.late_price)},
+                **({} if problem.limit is None else {"step": _step(int(problem.limit[o]), int(carried[o]))}),
             }
         )
     return shipments
 
 
+def _step(limit_mg: int, carried_mg: int) -> dict[str, Any]:
+    """The step of the tariff that charges a shipment: up to which weight it holds, and what the shipment weighs."""
+    return {"up_to_g": None if limit_mg < 0 else limit_mg / 1000, "weight_g": carried_mg / 1000}
+
+
 def _delta(sourcing: Sourcing, plan: Plan, other: Plan, show: _Money) -> dict[str, Any]:
     """What ``other`` costs, takes and emits more than ``plan``."""
+    ours = sourcing.terms(plan)
     hours = (sourcing.last_arrival(other) - sourcing.last_arrival(plan)) / HOUR if plan.options and other.options else 0.0
     return {
         "cost": show(_paid(sourcing, other) - _paid(sourcing, plan)),
@@ -190,7 +236,14 @@ def _delta(sourcing: Sourcing, plan: Plan, other: Plan, show: _Money) -> dict[st
         "lateness_h": round(hours, 3),
         "co2e_g": round(sourcing.co2e_g(other) - sourcing.co2e_g(plan), 3),
         "unfilled_qty": other.left_out - plan.left_out,
+        "terms": {name: show(value - ours[name]) for name, value in sourcing.terms(other).items()},
+        "drops": sorted(_nodes(sourcing, plan) - _nodes(sourcing, other)),
+        "adds": sorted(_nodes(sourcing, other) - _nodes(sourcing, plan)),
     }
+
+
+def _nodes(sourcing: Sourcing, plan: Plan) -> set[str]:
+    return {sourcing.lanes[o].node_id for o in plan.options}
 
 
 def _paid(sourcing: Sourcing, plan: Plan) -> int:
@@ -234,12 +287,19 @@ def _chosen(sourcing: Sourcing, oms_choice: Mapping[str, Any]) -> tuple[Plan, li
             if i is None or not isinstance(qty, int) or isinstance(qty, bool) or not 0 < qty <= order.lines[i].qty:
                 raise NetworkRefused([((*loc, "lines", j), "tell a line_id of the order and a qty of at most its own")])
             column[i] += qty
-        best = min(lanes, key=lambda o: (int(problem.fixed[o] + (problem.piece_cost[:, o] * column).sum()), o))
+        best = min(lanes, key=lambda o: _price(sourcing, o, column))
         pieces[:, best] += column
     used = pieces.any(axis=0)
     cost = int((pieces * problem.piece_cost).sum()) + int(problem.fixed[used].sum()) - (problem.credit if used.any() else 0)
     plan = Plan(pieces, cost, problem.quantity - pieces.sum(axis=1))
     return plan, broken_rules(sourcing, plan)
+
+
+def _price(sourcing: Sourcing, o: int, column: I64) -> tuple[bool, int, int]:
+    """What sorts the lanes and steps that could ship ``column``: those that carry its weight first, the cheapest first."""
+    problem = sourcing.problem
+    heavy = problem.limit is not None and problem.weight is not None and 0 <= problem.limit[o] < int(problem.weight @ column)
+    return heavy, int(problem.fixed[o] + (problem.piece_cost[:, o] * column).sum()), o
 
 
 def broken_rules(sourcing: Sourcing, plan: Plan) -> list[str]:
@@ -260,12 +320,21 @@ def broken_rules(sourcing: Sourcing, plan: Plan) -> list[str]:
         broken.append("MAX_SHIPMENTS")
     if any(at_node[:, n].sum() == 0 for n in problem.must):
         broken.append("REQUIRED_NODE")
-    for group in problem.groups:
-        rows = pieces[list(group)]
-        if rows.any() and (rows.any(axis=0).sum() > 1 or (rows.sum(axis=1) != problem.quantity[list(group)]).any()):
-            broken.append("SHIP_TOGETHER")
-            break
+    if problem.limit is not None and ((problem.limit >= 0) & (problem.load(pieces) > problem.limit)).any():
+        broken.append("WEIGHT_LIMIT")
+    torn = [group for group in problem.groups if _torn(problem, pieces, group)]
+    if any(group in sourcing.together for group in torn):
+        broken.append("SHIP_TOGETHER")
+    if any(group not in sourcing.together for group in torn):
+        broken.append("SPLIT_LINES")
+    if not sourcing.constraints.partial and pieces.any() and plan.left_out:
+        broken.append("WHOLE_ORDER")
     return broken
+
+
+def _torn(problem: Problem, pieces: I64, group: tuple[int, ...]) -> bool:
+    rows = pieces[list(group)]
+    return bool(rows.any() and (rows.any(axis=0).sum() > 1 or (rows.sum(axis=1) != problem.quantity[list(group)]).any()))
 
 
 def _versus(sourcing: Sourcing, plan: Plan, theirs: tuple[Plan, list[str]], show: _Money) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 Every amount is a whole number of millionths before the optimiser sees it, so the cost ledger of the plan adds up exactly. Lateness is the
 predicted probability that a shipment is late times the policy's price of a late shipment; carbon its weight times the lane's emissions times
-the policy's price; the split penalty counts every shipment after the first.
+the policy's price; the split penalty counts every shipment after the first; a piece of scarce stock costs what it would be worth to the
+orders that come after this one.
 """
 
 from __future__ import annotations
@@ -12,74 +13,28 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from feature_store.network import Network, Node, Rate
 from feature_store.network_request import Loc, NetworkRefused
-from feature_store.order import Identifier, Line, Moment, Order, Strict
+from feature_store.order import Line, Order
 from feature_store.times import DAY, HOUR, Millis
-from models.splitting import Plan, Problem, ProblemRefused
+from governance.shipment_asks import Constraints, LaneRisk, Prices, Weights
+from governance.shipment_terms import (
+    late_micros,
+    options_of,
+    piece_terms,
+    scarcity_of,
+    shipment_terms,
+    split_micros,
+    stock_of,
+    whole_micros,
+)
+from models.splitting import Plan, Problem
 
 I64 = NDArray[np.int64]
-Weight = Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)]
-
-
-class Constraints(Strict):
-    """Hard constraints of one request; nothing overrides them."""
-
-    max_shipments: Annotated[int, Field(ge=1, le=1_000)] | None = None
-    deliver_by: Moment | None = None
-    forbid_nodes: tuple[Identifier, ...] = Field(default=(), max_length=1_000)
-    require_nodes: tuple[Identifier, ...] = Field(default=(), max_length=1_000, description="Nodes that have to ship at least one piece.")
-
-
-class Weights(Strict):
-    """Multiply the policy's money rates term by term; 0 switches a term off."""
-
-    cost: Weight = 1.0
-    lateness: Weight = 1.0
-    carbon: Weight = 1.0
-    split: Weight = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class LaneRisk:
-    """What is predicted for one lane.
-
-    Attributes:
-        p_late: probability that a shipment on it is late.
-        transit_p50_h: hours from hand-over to delivery that half of the shipments keep; ``None`` for the carrier's plan.
-        transit_p90_h: hours that nine in ten keep; ``None`` for the plan times :attr:`Prices.p90_factor`.
-    """
-
-    p_late: float
-    transit_p50_h: float | None = None
-    transit_p90_h: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """The policy's money rates, millionths of the currency.
-
-    Attributes:
-        late_shipment: for a shipment that is certainly late.
-        carbon_per_kg: for a kilogram CO₂e.
-        split: for each shipment after the first.
-        max_shipments: limit where the request sets none.
-        unknown_weight_g: weight of a piece whose weight nobody told.
-        p90_factor: transit at p90 as a multiple of the carrier's plan where nothing is predicted.
-    """
-
-    late_shipment: int
-    carbon_per_kg: int
-    split: int
-    max_shipments: int | None = None
-    unknown_weight_g: float = 500.0
-    p90_factor: float = 1.5
 
 
 class Rule(StrEnum):
@@ -88,10 +43,13 @@ class Rule(StrEnum):
     NODE_CLOSED = "NODE_CLOSED"
     FORBIDDEN = "FORBIDDEN"
     DELIVER_BY = "DELIVER_BY"
+    DELIVER_FROM = "DELIVER_FROM"
     TEMP_CLASS = "TEMP_CLASS"
     PINNED_NODE = "PINNED_NODE"
     SHIP_TOGETHER = "SHIP_TOGETHER"
+    SPLIT_LINES = "SPLIT_LINES"
     CAPACITY = "CAPACITY"
+    WEIGHT_LIMIT = "WEIGHT_LIMIT"
     MAX_SHIPMENTS = "MAX_SHIPMENTS"
     REQUIRED_NODE = "REQUIRED_NODE"
 
@@ -101,13 +59,16 @@ class Sourcing:
     """An order's splitting problem with everything that explains it. Arrays are by line (m), lane (o), node (n), SKU (s).
 
     Attributes:
-        lanes: one for each option, by (node id, service).
+        lanes: of each option what it charges: one for each (node id, service), or several where its tariff has steps, the widest last.
         ready_at: when each node would hand the order over, (n,).
         arrival: planned p50 and p90 arrival by lane, Millis, (o, 2).
         piece_micros: carriage of one piece before weights, (m, o).
         piece_co2e_g: emissions of one piece, float64 (m, o).
         term_fixed: the fixed part of each weighted term by lane (cost, lateness, split), (3, o).
-        term_piece: the part per piece of each weighted term (cost, carbon), (2, m, o).
+        term_piece: the part per piece of each weighted term (cost, carbon, scarcity), (3, m, o).
+        late_price: what a shipment that is certainly late costs, weighted.
+        scarcity: shadow price of one piece before weights, (m, o).
+        together: the lines of each ship-together group.
         blocked: for each rule that speaks of lines and lanes, what it forbids, (m, o).
         held_back: pieces that are safety stock, (n, s).
         reserved: pieces that other orders' plans have reserved, (n, s).
@@ -126,6 +87,9 @@ class Sourcing:
     piece_co2e_g: NDArray[np.float64]
     term_fixed: I64
     term_piece: I64
+    late_price: int
+    scarcity: I64
+    together: tuple[tuple[int, ...], ...]
     blocked: Mapping[Rule, NDArray[np.bool_]]
     held_back: I64
     reserved: I64
@@ -152,10 +116,14 @@ class Sourcing:
     def active_rules(self) -> tuple[Rule, ...]:
         """The rules that forbid anything at all here, in the order in which they are tried."""
         active = [rule for rule in self.blocked if rule in self.blocking]
-        if self.problem.groups:
+        if self.together:
             active.append(Rule.SHIP_TOGETHER)
+        if not self.constraints.split_lines:
+            active.append(Rule.SPLIT_LINES)
         if (self.problem.capacity >= 0).any():
             active.append(Rule.CAPACITY)
+        if any(lane.max_weight_mg is not None for lane in self.lanes):
+            active.append(Rule.WEIGHT_LIMIT)
         if self.problem.max_shipments is not None:
             active.append(Rule.MAX_SHIPMENTS)
         if self.problem.must:
@@ -169,10 +137,17 @@ class Sourcing:
         for rule, blocked in self.blocked.items():
             if rule not in lifted:
                 allowed &= ~blocked
+        together = () if Rule.SHIP_TOGETHER in lifted else self.together
+        split = self.constraints.split_lines or Rule.SPLIT_LINES in lifted
+        limit = self.problem.limit
+        if limit is not None and Rule.WEIGHT_LIMIT in lifted:
+            heaviest = [lane.max_weight_mg for lane in self.lanes]
+            limit = np.where([own is not None and own == at for own, at in zip(heaviest, limit.tolist(), strict=True)], -1, limit)
         return replace(
             self.problem,
             allowed=allowed,
-            groups=() if Rule.SHIP_TOGETHER in lifted else self.problem.groups,
+            limit=limit,
+            groups=_groups(together, self.order, split=split),
             capacity=np.full_like(self.problem.capacity, -1) if Rule.CAPACITY in lifted else self.problem.capacity,
             max_shipments=None if Rule.MAX_SHIPMENTS in lifted else self.problem.max_shipments,
             must=() if Rule.REQUIRED_NODE in lifted else self.problem.must,
@@ -188,6 +163,19 @@ class Sourcing:
             "lateness": int(fixed[1]),
             "carbon": int(piece[1]),
             "split": int(fixed[2]) - (self.problem.credit if used else 0),
+            "scarcity": int(piece[2]),
+        }
+
+    def terms_of(self, plan: Plan, option: int, *, first: bool) -> dict[str, int]:
+        """One shipment's part of :meth:`terms`; the first one has no split penalty."""
+        piece = (self.term_piece[:, :, option] * plan.pieces[:, option]).sum(axis=1)
+        fixed = self.term_fixed[:, option]
+        return {
+            "cost": int(fixed[0] + piece[0]),
+            "lateness": int(fixed[1]),
+            "carbon": int(piece[1]),
+            "split": int(fixed[2]) - (self.problem.credit if first else 0),
+            "scarcity": int(piece[2]),
         }
 
     def last_arrival(self, plan: Plan) -> Millis:
@@ -257,64 +245,66 @@ def build_problem(
     check_nodes(order, network, constraints)
     nodes = tuple(sorted(network.nodes, key=lambda node: node.node_id))
     index = {node.node_id: n for n, node in enumerate(nodes)}
-    lanes = network.lanes(order.ship_to.region)
-    at = np.array([index[lane.node_id] for lane in lanes], dtype=np.int64)
-    known = tuple(risks.get((lane.node_id, lane.service), LaneRisk(0.0)) for lane in lanes)
+    lanes, limit, lane = options_of(network.lanes(order.ship_to.region))
+    at = np.array([index[option.node_id] for option in lanes], dtype=np.int64)
+    known = tuple(risks.get((option.node_id, option.service), LaneRisk(0.0)) for option in lanes)
     ready = tuple(ready_at(node, decided_at) for node in nodes)
     arrival = np.array(
-        [_arrival(lane, risk, ready[n], prices) for lane, risk, n in zip(lanes, known, at, strict=True)], dtype=np.int64
+        [_arrival(option, risk, ready[n], prices) for option, risk, n in zip(lanes, known, at, strict=True)], dtype=np.int64
     ).reshape(-1, 2)
     skus = list(dict.fromkeys(line.sku for line in order.lines))
-    stock, held_back, reserved = _stock(network, index, skus)
+    quantity = np.array([line.qty for line in order.lines], dtype=np.int64)
+    sku = np.array([skus.index(line.sku) for line in order.lines], dtype=np.int64)
+    stock, held_back, reserved, cushion = stock_of(network, index, skus)
     blocked = _blocked(order, nodes, at, arrival, constraints)
-    carriage, co2e_g, term_piece = _piece_terms(order, lanes, weights, prices)
-    own = np.array([lane.fixed_micros + nodes[n].processing_cost_micros for lane, n in zip(lanes, at, strict=True)], dtype=np.float64)
-    term_fixed = _shipment_terms(own, np.array([risk.p_late for risk in known]), weights, prices)
+    weight_g = np.array([prices.unknown_weight_g if line.weight_g is None else line.weight_g for line in order.lines])
+    carriage, co2e_g, paid = piece_terms(weight_g, lanes, weights, prices)
+    scarcity = scarcity_of(quantity, sku, stock, cushion, prices)[:, at]
+    own = np.array([option.fixed_micros + nodes[n].processing_cost_micros for option, n in zip(lanes, at, strict=True)], dtype=np.float64)
+    term_fixed = shipment_terms(own, np.array([risk.p_late for risk in known]), weights, prices)
+    term_piece = np.concatenate([paid, whole_micros(scarcity * weights.scarcity)[None]])
     allowed = np.ones((len(order.lines), len(lanes)), dtype=np.bool_)
     for mask in blocked.values():
         allowed &= ~mask
-    groups: dict[str, list[int]] = {}
-    for i, line in enumerate(order.lines):
-        if line.ship_together_group is not None:
-            groups.setdefault(line.ship_together_group, []).append(i)
+    together = _together(order)
     problem = Problem(
-        quantity=np.array([line.qty for line in order.lines], dtype=np.int64),
-        sku=np.array([skus.index(line.sku) for line in order.lines], dtype=np.int64),
+        quantity=quantity,
+        sku=sku,
         piece_cost=term_piece.sum(axis=0),
         allowed=allowed,
         node=at,
         fixed=term_fixed.sum(axis=0),
         stock=stock,
         capacity=np.array([-1 if node.capacity_left is None else node.capacity_left for node in nodes], dtype=np.int64),
-        groups=tuple(tuple(group) for group in groups.values()),
+        groups=_groups(together, order, split=constraints.split_lines),
         must=tuple(sorted({index[node] for node in constraints.require_nodes})),
         max_shipments=constraints.max_shipments if constraints.max_shipments is not None else prices.max_shipments,
-        credit=_split_micros(weights, prices),
+        credit=split_micros(weights, prices),
+        weight=None if limit is None else whole_micros(weight_g * 1000.0),
+        limit=limit,
+        lane=lane,
     )
     return Sourcing(
-        order, network, constraints, decided_at, nodes, lanes, known, ready, arrival, carriage, co2e_g, term_fixed, term_piece, blocked, held_back, reserved, problem
+        order, network, constraints, decided_at, nodes, lanes, known, ready, arrival, carriage, co2e_g, term_fixed, term_piece,
+        late_micros(weights, prices), scarcity, together, blocked, held_back, reserved, problem
     )  # fmt: skip
 
 
-def _piece_terms(order: Order, lanes: Sequence[Rate], weights: Weights, prices: Prices) -> tuple[I64, NDArray[np.float64], I64]:
-    """Of one piece of each line on each lane: carriage in micros and CO₂e in grams (lines, lanes), and its weighted cost and carbon (2, lines, lanes)."""
-    weight_g = np.array([prices.unknown_weight_g if line.weight_g is None else line.weight_g for line in order.lines])
-    per_kg = np.array([lane.per_kg_micros for lane in lanes], dtype=np.float64)
-    co2e_g = weight_g[:, None] * np.array([lane.co2e_g_per_kg for lane in lanes])[None, :] / 1000.0
-    carriage = _whole(weight_g[:, None] * per_kg[None, :] / 1000.0)
-    term_piece = np.stack([_whole(carriage * weights.cost), _whole(co2e_g * (prices.carbon_per_kg / 1000.0 * weights.carbon))])
-    return carriage, co2e_g, term_piece
+def _together(order: Order) -> tuple[tuple[int, ...], ...]:
+    """The lines of each ship-together group."""
+    groups: dict[str, list[int]] = {}
+    for i, line in enumerate(order.lines):
+        if line.ship_together_group is not None:
+            groups.setdefault(line.ship_together_group, []).append(i)
+    return tuple(tuple(group) for group in groups.values())
 
 
-def _shipment_terms(own: NDArray[np.float64], p_late: NDArray[np.float64], weights: Weights, prices: Prices) -> I64:
-    """Weighted cost, lateness and split penalty of one shipment on each lane, micros (3, lanes); ``own`` is its fixed and processing cost."""
-    late = p_late * (prices.late_shipment * weights.lateness)
-    return np.stack([_whole(own * weights.cost), _whole(late), np.full(len(own), _split_micros(weights, prices), dtype=np.int64)])
-
-
-def _split_micros(weights: Weights, prices: Prices) -> int:
-    """What each shipment costs as one more, micros."""
-    return int(_whole(np.array([prices.split * weights.split]))[0])
+def _groups(together: tuple[tuple[int, ...], ...], order: Order, *, split: bool) -> tuple[tuple[int, ...], ...]:
+    """What leaves whole: the groups, and each other line of several pieces where lines may not be split."""
+    if split:
+        return together
+    grouped = {line for group in together for line in group}
+    return (*together, *((i,) for i, line in enumerate(order.lines) if line.qty > 1 and i not in grouped))
 
 
 def _arrival(lane: Rate, risk: LaneRisk, ready: Millis, prices: Prices) -> tuple[Millis, Millis]:
@@ -322,19 +312,6 @@ def _arrival(lane: Rate, risk: LaneRisk, ready: Millis, prices: Prices) -> tuple
     p50 = planned if risk.transit_p50_h is None else risk.transit_p50_h
     p90 = max(p50, planned * prices.p90_factor) if risk.transit_p90_h is None else max(p50, risk.transit_p90_h)
     return ready + round(p50 * HOUR), ready + round(p90 * HOUR)
-
-
-def _stock(network: Network, index: Mapping[str, int], skus: Sequence[str]) -> tuple[I64, I64, I64]:
-    """Usable pieces, those held back as safety stock, and those that other orders' plans have reserved, by node and SKU."""
-    usable, held, reserved = np.zeros((3, len(index), len(skus)), dtype=np.int64)
-    column = {sku: s for s, sku in enumerate(skus)}
-    for item in network.stock:
-        n, s = index.get(item.node_id), column.get(item.sku)
-        if n is not None and s is not None:
-            usable[n, s] = item.usable
-            held[n, s] = max(0, item.available) - item.free
-            reserved[n, s] = item.free - item.usable
-    return usable, held, reserved
 
 
 def _blocked(order: Order, nodes: Sequence[Node], at: I64, arrival: I64, constraints: Constraints) -> dict[Rule, NDArray[np.bool_]]:
@@ -348,17 +325,17 @@ def _blocked(order: Order, nodes: Sequence[Node], at: I64, arrival: I64, constra
         return np.array([[test(line, node) for node in nodes] for line in lines], dtype=np.bool_).reshape(len(lines), len(nodes))[:, at]
 
     deadline = math.inf if constraints.deliver_by is None else constraints.deliver_by
+    earliest = -math.inf if constraints.deliver_from is None else constraints.deliver_from
     return {
         Rule.NODE_CLOSED: by_lane(not nodes[n].ships for n in at),
         Rule.FORBIDDEN: by_lane(nodes[n].node_id in forbidden for n in at),
         Rule.DELIVER_BY: by_lane(bool(p90 > deadline) for p90 in arrival[:, 1]),
+        Rule.DELIVER_FROM: by_lane(bool(p50 < earliest) for p50 in arrival[:, 0]),
         Rule.TEMP_CLASS: by_line_and_node(lambda line, node: not node.handles(line.temp_class)),
         Rule.PINNED_NODE: by_line_and_node(lambda line, node: line.pinned_node not in {None, node.node_id}),
     }
 
 
-def _whole(values: NDArray[Any]) -> I64:
-    if values.size and not np.abs(values).max() < 2.0**52:
-        raise ProblemRefused("the order's weights and rates are too large to be added exactly")
-    whole: I64 = np.rint(values).astype(np.int64)
-    return whole
+__all__ = [
+    "Constraints", "LaneRisk", "Prices", "Rule", "Sourcing", "Weights", "build_problem", "check_nodes", "ready_at",
+]  # fmt: skip

@@ -16,6 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from models.splitting.data import FAR, I64, OPEN, Data, Relaxed, State, copy_into
+from models.splitting.weights import exact_worth, knapsack_worth
 
 
 @njit(cache=True, nogil=True)
@@ -148,6 +149,8 @@ def _step(data: Data, skip: I64, price: I64, now: Relaxed, gap: float, slope: ND
     if norm == 0.0:
         return False
     for i in range(price.size):
+        if slope[i] == 0.0:
+            continue
         step = min(max(gap / norm * slope[i] / data.quantity[i], -1e18), 1e18)
         moved = price[i] + np.int64(step)
         price[i] = min(max(moved, np.int64(0)), data.penalty[i])
@@ -171,13 +174,14 @@ def improve_bound(data: Data, state: State, base: int, spare: int, rounds: int, 
         The bound.
     """
     m, options, nodes = data.quantity.size, data.fixed.size, data.must.size
-    now = Relaxed(np.zeros(options, np.int64), np.full(nodes, -1, np.int64), np.zeros(nodes, np.int64), best.taken)
+    now = Relaxed(np.zeros(options, np.int64), np.full(nodes, -1, np.int64), np.zeros(nodes, np.int64), best.taken, best.order)
     order, gains, left, slope = (
         np.empty(m, np.int64),
         np.empty(m, np.int64),
         np.empty(data.stock.shape[0], np.int64),
         np.empty(m, np.float64),
     )
+    ratio = np.empty(m if data.heavy else 0, np.float64)
     price = state.price.copy()
     top, pace, stale = -FAR, 1.0, 0
     for turn in range(rounds):
@@ -187,9 +191,14 @@ def improve_bound(data: Data, state: State, base: int, spare: int, rounds: int, 
                 bound += data.quantity[i] * price[i]
         for o in range(options):
             if state.status[o] >= 0:
-                loose = _earn(price, data.cost, data.most, state.skip, o, now.taken)
+                carries = data.heavy > 0 and data.limit[o] < FAR // 2
+                loose = FAR
+                if not carries or data.tight[data.node[o]]:
+                    loose = _earn(price, data.cost, data.most, state.skip, o, now.taken)
                 if data.tight[data.node[o]]:
                     loose = _earn_tight(data, state, price, o, loose, order, gains, left, now.taken)
+                if carries:
+                    loose = knapsack_worth(data, state.lift[o], state.skip, price, o, loose, best.order[o], ratio, now.taken)
                 now.worth[o] = loose - data.fixed[o]
         bound -= _choose(data, state.status, spare, now)
         stale += 1
@@ -204,4 +213,33 @@ def improve_bound(data: Data, state: State, base: int, spare: int, rounds: int, 
         if stale >= max(3, rounds // 20):
             pace, stale = pace * 0.5, 0
             copy_into(price, state.price)
+    if data.heavy and -FAR < top < target:
+        top = max(top, _tighten(data, state, base, spare, target, best, ratio, order))
     return top
+
+
+@njit(cache=True, nogil=True)
+def _tighten(data: Data, state: State, base: int, spare: int, target: int, best: Relaxed, ratio: NDArray[np.float64], units: I64) -> int:
+    """The bound at the best prices with the knapsacks of what is chosen in whole units; ``best`` follows."""
+    exact = np.zeros(data.fixed.size, np.int64)
+    for i in range(state.price.size):
+        if not state.skip[i]:
+            base += data.quantity[i] * state.price[i]
+    while True:
+        bound, changed = base - _choose(data, state.status, spare, best), False
+        if bound >= target:
+            return bound
+        for n in range(best.pick.size):
+            o = best.pick[n]
+            if not best.chosen[n] or exact[o] or data.limit[o] >= FAR // 2:
+                continue
+            exact[o] = 1
+            worth = best.worth[o] + data.fixed[o]
+            tight = (
+                exact_worth(data, state.lift[o], state.room[data.node[o]], state.skip, state.price, o, worth, best.order[o], ratio, units)
+                - data.fixed[o]
+            )
+            changed = changed or tight < best.worth[o]
+            best.worth[o] = tight
+        if not changed:
+            return bound

@@ -45,6 +45,9 @@ class Data(NamedTuple):
         group: 1 for a ship-together group that competes for capacity or stock, (m,).
         demand: pieces of the competed SKUs in one such group, (m, s).
         must: 1 where a node has to ship, (n,).
+        weight: of one unit, (m,).
+        limit: weight that an option may carry, ``FAR`` where it cannot bind, (o,).
+        heavy: how many options have a limit that may bind.
     """
 
     quantity: I64
@@ -62,6 +65,9 @@ class Data(NamedTuple):
     group: I64
     demand: I64
     must: I64
+    weight: I64
+    limit: I64
+    heavy: int
 
 
 class Flow(NamedTuple):
@@ -96,6 +102,7 @@ class State(NamedTuple):
         skip: 1 for groups that are placed, (m,).
         room: capacity that is left after them, (n,).
         shelf: stock that is left after them, (s, n).
+        lift: weight that each option may still carry after them, (o,).
     """
 
     status: I64
@@ -104,6 +111,27 @@ class State(NamedTuple):
     skip: I64
     room: I64
     shelf: I64
+    lift: I64
+
+
+class Cut(NamedTuple):
+    """The cuts that limits on weight need; the last entry of ``cuts`` and ``counts`` is the search node at hand.
+
+    Attributes:
+        work: the problem less what the cuts commit; the problem itself where no limit may bind.
+        low: units committed, (o, m).
+        closed: −1 for options that may not ship, (o,).
+        cuts: (option, item, kind, units) of each search node, (depth + 1, most, 4).
+        counts: how many there are, (depth + 1,).
+        given_up: least bound of the branches that had too many, (1,).
+    """
+
+    work: Data
+    low: I64
+    closed: I64
+    cuts: NDArray[np.int64]
+    counts: I64
+    given_up: I64
 
 
 class Relaxed(NamedTuple):
@@ -114,12 +142,14 @@ class Relaxed(NamedTuple):
         pick: the best option of each node, −1 for none, (n,).
         chosen: 1 where the pick ships, (n,).
         taken: units that each option would take, (o, m).
+        order: the items of each option as they were sorted last, (o, m); empty where no limit on weight may bind.
     """
 
     worth: I64
     pick: I64
     chosen: I64
     taken: I64
+    order: I64
 
 
 class Best(NamedTuple):

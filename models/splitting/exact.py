@@ -2,7 +2,7 @@
 
 # Compiled code: numba's whole numbers are numpy's to the type checker, and handing over many arrays is what is fast.
 # mypy: disable-error-code="untyped-decorator, return-value, no-any-return, assignment"
-# ruff: noqa: PLR0917, C901, PLR0912
+# ruff: noqa: PLR0917, C901
 from __future__ import annotations
 
 import numpy as np
@@ -14,12 +14,14 @@ from models.splitting.flow import flow_cost
 
 
 @njit(cache=True, nogil=True)
-def _place_group(data: Data, slots: I64, k: int, i: int, place: I64, room: I64, shelf: I64) -> int:
+def _place_group(data: Data, slots: I64, k: int, i: int, place: I64, room: I64, shelf: I64, lift: I64) -> int:
     """The slot that takes group ``i``: its place, or while undecided the cheapest that fits; −1 when left out."""
     best, best_j = data.penalty[i], -1
     for j in range(k):
         o = slots[j]
         if place[i] == LEFT_OUT or (place[i] >= 0 and o != place[i]) or data.most[o, i] == 0 or room[j] < data.size[i]:
+            continue
+        if lift[j] < data.weight[i]:
             continue
         fits = True
         for s in range(shelf.shape[0]):
@@ -50,18 +52,19 @@ def _fits(data: Data, k: int, room: I64, shelf: I64, need: I64, pieces: I64) -> 
 
 
 @njit(cache=True, nogil=True)
-def _homes(data: Data, slots: I64, k: int, place: I64, room: I64, shelf: I64, home: I64, order: int) -> bool:
+def _homes(data: Data, slots: I64, k: int, place: I64, room: I64, shelf: I64, lift: I64, home: I64, order: int) -> bool:
     """Give the competing groups their slots, decided ones first (``order`` 0) then the others; False when one cannot go where it must."""
     for i in range(data.quantity.size):
         if not data.group[i] or (place[i] >= 0) != (order == 0):
             continue
-        j = _place_group(data, slots, k, i, place, room, shelf)
+        j = _place_group(data, slots, k, i, place, room, shelf, lift)
         home[i] = j
         if j < 0:
             if place[i] >= 0:
                 return False
             continue
         room[j] -= data.size[i]
+        lift[j] -= data.weight[i]
         for s in range(shelf.shape[0]):
             shelf[s, j] -= data.demand[i, s]
     return True
@@ -98,36 +101,57 @@ def _surely_left(data: Data, k: int, room: I64) -> int:
 
 
 @njit(cache=True, nogil=True)
-def exact_cost(data: Data, slots: I64, k: int, place: I64, cutoff: int, pieces: I64) -> int:
-    """Cost of shipping from the first ``k`` slots; ``FAR`` when impossible, some value ≥ ``cutoff`` when not better.
+def assign(data: Data, slots: I64, k: int, place: I64, cutoff: int, home: I64, pieces: I64) -> int:
+    """The cheapest assignment to the first ``k`` slots that ignores weight, without fixed costs; ``FAR`` when impossible.
 
-    Competing groups follow ``place`` (m,); those still undecided go to the cheapest slot that fits, so that the result is then the cost of some
-    plan, not of the best. ``pieces`` (m, ≥ k) receives the plan.
+    Stops with ``cutoff`` when it surely costs as much.
+
+    Args:
+        data: the problem.
+        slots: the open options.
+        k: how many count.
+        place: where each competing group goes, (m,).
+        cutoff: what has to be beaten.
+        home: result, the slot of each competing group, −1 for none, (m,).
+        pieces: result, without the competing groups, (m, ≥ k).
     """
-    used = np.empty(k, np.int64)
-    quick = relaxed_cost(data.quantity, data.penalty, data.cost, data.most, data.fixed, slots, k, data.group, used, cutoff)
-    if quick >= cutoff:
-        return quick
     shares = data.stock.shape[0]
-    room, shelf = np.empty(k, np.int64), np.empty((shares, k), np.int64)
+    room, shelf, lift = np.empty(k, np.int64), np.empty((shares, k), np.int64), np.empty(k, np.int64)
     for j in range(k):
         room[j] = data.capacity[data.node[slots[j]]]
+        lift[j] = data.limit[slots[j]]
         for s in range(shares):
             shelf[s, j] = data.stock[s, data.node[slots[j]]]
     if _surely_left(data, k, room) * (data.penalty[0] // data.size[0]) >= cutoff:
         return cutoff
-    home, need = np.full(data.quantity.size, -1, np.int64), np.zeros(k, np.int64)
-    if not (_homes(data, slots, k, place, room, shelf, home, 0) and _homes(data, slots, k, place, room, shelf, home, 1)):
+    need = np.zeros(k, np.int64)
+    for i in range(home.size):
+        home[i] = -1
+    if not (_homes(data, slots, k, place, room, shelf, lift, home, 0) and _homes(data, slots, k, place, room, shelf, lift, home, 1)):
         return FAR
     if not _needs(data, slots, k, home, need):
         return FAR
     fill_relaxed(data, slots, k, data.group, pieces)
     if _fits(data, k, room, shelf, need, pieces):
-        total = piece_cost(data, slots, k, data.group, pieces)
-    else:
-        total = flow_cost(data, slots, k, data.group, room, shelf, need, pieces)
-        if total >= FAR:
-            return FAR
+        return piece_cost(data, slots, k, data.group, pieces)
+    return flow_cost(data, slots, k, data.group, room, shelf, need, pieces)
+
+
+@njit(cache=True, nogil=True)
+def exact_cost(data: Data, slots: I64, k: int, place: I64, cutoff: int, pieces: I64) -> int:
+    """Cost of shipping from the first ``k`` slots; ``FAR`` when impossible, some value ≥ ``cutoff`` when not better.
+
+    Competing groups follow ``place`` (m,); those still undecided go to the cheapest slot that fits, so that the result is then the cost of some
+    plan, not of the best. ``pieces`` (m, ≥ k) receives the plan. Limits on weight are :func:`models.splitting.steps.heavy_cost`'s.
+    """
+    used = np.empty(k, np.int64)
+    quick = relaxed_cost(data.quantity, data.penalty, data.cost, data.most, data.fixed, slots, k, data.group, used, cutoff)
+    if quick >= cutoff:
+        return quick
+    home = np.empty(data.quantity.size, np.int64)
+    total = assign(data, slots, k, place, cutoff, home, pieces)
+    if total >= cutoff:
+        return total
     for i in range(home.size):
         if home[i] >= 0:
             pieces[i, home[i]] = 1
@@ -187,44 +211,3 @@ def local_search(data: Data, slots: I64, k: int, most_slots: int, status: I64, s
             slots[best_j] = best_o
             k = max(k, best_j + 1)
     return k
-
-
-@njit(cache=True, nogil=True)
-def cheapest_with(data: Data, chosen: I64, home: I64, most_slots: int, found: I64) -> None:
-    """For each node outside the chosen slots: the least cost of adding it or swapping it in, shipping at least a piece; into ``found`` (n,).
-
-    Args:
-        data: the problem.
-        chosen: the plan's options, (k,).
-        home: the option that ships each competing group in the plan, LEFT_OUT for none, (m,); a group whose option is swapped out finds another.
-        most_slots: most shipments.
-        found: result, ``FAR`` where there is no such plan.
-    """
-    k, must, tries = chosen.size, data.must.copy(), 1 if data.group.any() else 0
-    slots, pieces = np.zeros(k + 1, np.int64), np.zeros((data.quantity.size, k + 1), np.int64)
-    place = np.full(data.quantity.size, -1, np.int64)
-    trial = Data(
-        data.quantity, data.size, data.penalty, data.cost, data.most, data.fixed, data.node, data.first, data.capacity, data.tight, data.share,
-        data.stock, data.group, data.demand, must,
-    )  # fmt: skip
-    for n in range(must.size):
-        present = False
-        for j in range(k):
-            present = present or data.node[chosen[j]] == n
-        if present:
-            continue
-        for other in range(must.size):
-            must[other] = data.must[other]
-        must[n] = 1
-        for o in range(data.first[n], data.first[n + 1]):
-            for j in range(k + 1):
-                if j == k and k >= most_slots:
-                    continue
-                for other in range(k):
-                    slots[other] = chosen[other]
-                slots[j] = o
-                for free in range(1 + tries):
-                    for i in range(place.size):
-                        place[i] = -1 if free or (j < k and home[i] == chosen[j]) else home[i]
-                    value = exact_cost(trial, slots, max(k, j + 1), place, found[n], pieces)
-                    found[n] = min(found[n], value)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.splitting.data import FAR, LEFT_OUT
-from models.splitting.exact import cheapest_with
 from models.splitting.problem import Plan, Problem
 from models.splitting.reduction import reduce_problem
+from models.splitting.through import cheapest_with
 
 
 @dataclass(frozen=True, slots=True)

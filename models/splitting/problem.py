@@ -35,6 +35,11 @@ class Problem:
         must: nodes that have to ship at least one piece.
         max_shipments: most shipments, ``None`` for no limit.
         credit: cost given back once when anything ships: the first shipment is no split.
+        weight: of one piece of each line, whole units of any measure, (m,); ``None`` where no option has a limit.
+        limit: weight that an option may carry, −1 for no limit, (o,); ``None`` for none at all. Options of one node that differ in limit and
+            cost are the steps of a tariff.
+        lane: options of one node with the same number are one lane, so a plan that only changes the step does not count as another, (o,);
+            ``None`` where every option is a lane of its own.
     """
 
     quantity: I64
@@ -49,6 +54,9 @@ class Problem:
     must: tuple[int, ...] = ()
     max_shipments: int | None = None
     credit: int = 0
+    weight: I64 | None = None
+    limit: I64 | None = None
+    lane: I64 | None = None
 
     def __post_init__(self) -> None:
         m, o = self.piece_cost.shape
@@ -60,6 +68,9 @@ class Problem:
             and self.node.shape == (o,)
             and self.fixed.shape == (o,)
             and self.capacity.shape == (nodes,)
+            and (self.weight is None or self.weight.shape == (m,))
+            and (self.limit is None or self.limit.shape == (o,))
+            and (self.lane is None or self.lane.shape == (o,))
         )
         if not shapes:
             raise ProblemRefused("the arrays of a splitting problem do not fit together")
@@ -76,6 +87,25 @@ class Problem:
             raise ProblemRefused("a line is in at most one ship-together group")
         if any(not 0 <= node < nodes for node in self.must):
             raise ProblemRefused("a node that must ship is unknown")
+        if self.limit is not None and self.weight is None:
+            raise ProblemRefused("limits on weight need the weight of each line")
+        if self.weight is not None and (self.weight.min() < 0 or int(self.weight.max()) * int(self.quantity.sum()) >= 1 << 60):
+            raise ProblemRefused("weights are not negative, and small enough to be added exactly")
+
+    @property
+    def limited(self) -> bool:
+        """Whether any option has a limit on weight."""
+        return self.limit is not None and bool((self.limit >= 0).any())
+
+    def same_lane(self, option: int) -> I64:
+        """The options of the lane that ``option`` belongs to."""
+        if self.lane is None:
+            return np.array([option], dtype=np.int64)
+        return np.flatnonzero((self.lane == self.lane[option]) & (self.node == self.node[option])).astype(np.int64)
+
+    def load(self, pieces: I64) -> I64:
+        """Weight that each option carries, (o,); zeros where no weight is told."""
+        return np.zeros(self.node.size, np.int64) if self.weight is None else self.weight @ pieces
 
 
 @dataclass(frozen=True)

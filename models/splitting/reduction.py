@@ -47,10 +47,11 @@ def _items(problem: Problem) -> tuple[Item, ...]:
     grouped = {line for group in problem.groups for line in group}
     alike: dict[object, list[int]] = {}
     skus = problem.sku.tolist()
+    weights = skus if problem.weight is None else problem.weight.tolist()
     repeated = len(set(skus)) < len(skus)
     for line, sku in enumerate(skus):
         if line not in grouped:
-            key = (sku, problem.allowed[line].tobytes(), problem.piece_cost[line].tobytes()) if repeated else line
+            key = (sku, weights[line], problem.allowed[line].tobytes(), problem.piece_cost[line].tobytes()) if repeated else line
             alike.setdefault(key, []).append(line)
     return (*(Item(tuple(lines), whole=False) for lines in alike.values()), *(Item(tuple(group), whole=True) for group in problem.groups))
 
@@ -140,22 +141,68 @@ def _scale(quantity: I64, pieces: I64, dearest_unit: I64, fixed: I64, first: I64
     raise ProblemRefused("the order's quantities and costs are too large to be added exactly")
 
 
+def _weights(problem: Problem, items: tuple[Item, ...]) -> tuple[I64, I64]:
+    """Weight of one unit of each item, (m,), and what each option may carry, (o,), in the largest unit that keeps them whole."""
+    assert problem.weight is not None
+    assert problem.limit is not None
+    unit = int(np.gcd.reduce(problem.weight)) or 1
+    limit = np.where(problem.limit < 0, FAR, problem.limit // unit)
+    weight = [
+        int((problem.weight * problem.quantity)[list(item.lines)].sum()) if item.whole else int(problem.weight[item.lines[0]])
+        for item in items
+    ]
+    return np.array(weight, dtype=np.int64) // unit, limit
+
+
+def _carried(problem: Problem, items: tuple[Item, ...], fixed: I64, cost: I64, most: I64) -> tuple[I64, I64, I64]:
+    """Weight of the items (m,), limits of the options (o,), and ``most`` as far as they permit it.
+
+    An option that another one of its lane replaces ships nothing: that one carries all there is, or as much, and costs no more.
+    """
+    weight, limit = _weights(problem, items)
+    heavy = np.flatnonzero(weight)
+    most = most.copy()
+    most[:, heavy] = np.minimum(most[:, heavy], limit[:, None] // weight[heavy])
+    limit = np.where(most @ weight <= limit, FAR, limit)
+    if problem.lane is None:
+        return weight, limit, most
+    size = limit.size
+    for ahead in range(1, int(np.bincount(problem.lane).max()) if size else 1):
+        for a, b in ((np.arange(size - ahead), np.arange(ahead, size)), (np.arange(ahead, size), np.arange(size - ahead))):
+            same = (
+                (problem.lane[a] == problem.lane[b])
+                & (problem.node[a] == problem.node[b])
+                & (limit[a] >= limit[b])
+                & (fixed[a] <= fixed[b])
+            )
+            if not same.any():
+                continue
+            a, b = a[same], b[same]  # noqa: PLW2901 - the few that are left
+            better = (most[a] >= most[b]).all(axis=1) & (cost[a] <= cost[b]).all(axis=1) & most[a].any(axis=1)
+            most[b[better]] = 0
+    return weight, limit, most
+
+
 def reduce_problem(problem: Problem) -> Reduced | None:
     """The problem as the kernel reads it; ``None`` when nothing can ship or a node that must ship cannot."""
     items = _items(problem)
     quantity, pieces, cost, most = _columns(problem, items)
+    weight, limit = np.zeros(len(items), np.int64), np.full(problem.node.size, FAR, dtype=np.int64)
+    if problem.limited:
+        weight, limit, most = _carried(problem, items, problem.fixed, cost, most)
     asked = int((quantity * pieces).sum())
     options = np.flatnonzero(most.any(axis=1))
     used = np.asarray(most.any(axis=0), dtype=np.bool_)
     if not bool(used.all()):
         items = tuple(item for item, use in zip(items, used, strict=True) if use)
-        quantity, pieces, cost, most = quantity[used], pieces[used], cost[:, used], most[:, used]
+        quantity, pieces, weight, cost, most = quantity[used], pieces[used], weight[used], cost[:, used], most[:, used]
     if not options.size:
         return None
     cost, most, fixed = np.ascontiguousarray(cost[options]), np.ascontiguousarray(most[options]), problem.fixed[options]
+    limit = limit[options]
     nodes, start, node = np.unique(problem.node[options], return_index=True, return_inverse=True)
     first = np.append(start, options.size).astype(np.int64)
-    at_node = np.maximum.reduceat(most, start, axis=0)
+    at_node = _most_at(most, start)
     quantity = np.minimum(quantity, at_node.sum(axis=0))
     most = np.minimum(most, quantity)
     share, stock, demand, binding = _shares(problem, items, _spread(most, options, problem.node.size), quantity)
@@ -164,7 +211,9 @@ def reduce_problem(problem: Problem) -> Reduced | None:
     tight = (~loose | (binding[nodes] > 0)).astype(np.int64)
     narrow = ((at_node > 0) & ~loose[:, None]).any(axis=0)
     whole = np.array([item.whole for item in items])
-    bound_groups = (whole & (narrow | (demand > 0).any(axis=1))).astype(np.int64)
+    short = limit < FAR
+    lifted = (weight > 0) & (most[short] > 0).any(axis=0)
+    bound_groups = (whole & (narrow | (demand > 0).any(axis=1) | lifted)).astype(np.int64)
     scale, per_piece, scaled = _scale(quantity, pieces, np.where(most > 0, cost, 0).max(axis=0), fixed, first)
     must = np.zeros(nodes.size, dtype=np.int64)
     for number in problem.must:
@@ -188,8 +237,21 @@ def reduce_problem(problem: Problem) -> Reduced | None:
         group=bound_groups,
         demand=demand,
         must=must,
+        weight=weight,
+        limit=limit,
+        heavy=int(short.sum()),
     )
     return Reduced(items, options, data, asked - int((quantity * pieces).sum()), per_piece, scale)
+
+
+def _most_at(most: I64, start: I64) -> I64:
+    """The most units of each item that one option of each node ships, (n, m)."""
+    each, rest = divmod(most.shape[0], start.size)
+    if not rest and bool((start == np.arange(0, most.shape[0], each)).all()):
+        uniform: I64 = most.reshape(start.size, each, -1).max(axis=1)  # many times faster where all nodes have as many
+        return uniform
+    ragged: I64 = np.maximum.reduceat(most, start, axis=0)
+    return ragged
 
 
 def _spread(most: I64, options: I64, size: int) -> I64:

@@ -19,6 +19,10 @@ GEARS = ((300, 60, 6), (NODE_LIMIT, 1000, 24))
 """Search nodes, steps for the bound at the root and elsewhere: cheap bounds first; a problem that resists starts again with strong ones."""
 
 
+HEAVY_GEARS = ((NODE_LIMIT, 60, 6),)
+"""The same where limits on weight may bind: each step costs a knapsack for each option, so strong bounds never pay."""
+
+
 @dataclass(frozen=True)
 class _Found:
     cost: int
@@ -41,17 +45,17 @@ class _Hunt:
     prices: I64
 
     def best(self, limit: int, cutoff: int = FAR, without: int | None = None) -> _Found:
-        """The cheapest plan below ``cutoff``, one option left out."""
+        """The cheapest plan below ``cutoff``, the lane of one option left out."""
         data = self.reduced.data
         nodes, closed = data.must.size, np.zeros(data.fixed.size, np.int64)
         if without is not None:
-            closed[without] = -1
+            closed[np.isin(self.reduced.options, self.problem.same_lane(int(self.reduced.options[without])))] = -1
         most = nodes if self.problem.max_shipments is None else min(nodes, self.problem.max_shipments)
         best = Best(
             np.array([cutoff, 0], dtype=np.int64), np.zeros(nodes + 1, np.int64), np.zeros((data.quantity.size, nodes + 1), np.int64)
         )
         explored, lower = 0, -FAR
-        for nodes_most, root_rounds, rounds in GEARS:
+        for nodes_most, root_rounds, rounds in HEAVY_GEARS if data.heavy else GEARS:
             allowed = min(nodes_most, limit - explored)
             if allowed > 0 and lower < best.value[0]:
                 bound, count = search(data, allowed, root_rounds, rounds, most, closed, self.prices, best)

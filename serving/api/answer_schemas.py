@@ -148,6 +148,42 @@ class ShipmentCost(BaseModel):
     processing: Money
 
 
+class ObjectiveTerms(BaseModel):
+    """The objective term by term, each already multiplied by its weight."""
+
+    cost: Money
+    lateness: Money
+    carbon: Money
+    split: Money
+    scarcity: Annotated[Money | None, Field(description="shadow price of the pieces of scarce stock that the plan takes")] = None
+
+
+class Contribution(BaseModel):
+    """What one feature adds to the model's margin."""
+
+    feature: str
+    contribution: float
+
+
+class Lateness(BaseModel):
+    """How a shipment's predicted lateness is priced, and what the model made it from: base + contributions + others = margin."""
+
+    probability: Annotated[float, Field(description="calibrated from the margin; times the price it is the shipment's lateness term")]
+    price: Annotated[Money, Field(description="of a shipment that is certainly late, weighted")]
+    margin: float | None = None
+    base: float | None = None
+    link: str | None = None
+    contributions: Annotated[list[Contribution] | None, Field(description="the strongest")] = None
+    others: Annotated[float | None, Field(description="sum of all other contributions")] = None
+
+
+class TariffStep(BaseModel):
+    """The step of the tariff that charges a shipment."""
+
+    up_to_g: Annotated[float | None, Field(description="null for the rate's own price, which holds for any weight")]
+    weight_g: float
+
+
 class Shipment(BaseModel):
     """What one node ships by one service."""
 
@@ -159,15 +195,11 @@ class Shipment(BaseModel):
     p_on_time: float
     cost: ShipmentCost
     co2e_g: float
-
-
-class ObjectiveTerms(BaseModel):
-    """The objective term by term, each already multiplied by its weight."""
-
-    cost: Money
-    lateness: Money
-    carbon: Money
-    split: Money
+    terms: Annotated[
+        ObjectiveTerms | None, Field(description="its part of the objective; those of all shipments add up to the objective's terms")
+    ] = None
+    lateness: Lateness | None = None
+    step: Annotated[TariffStep | None, Field(description="where a rate of the region has steps or a heaviest weight")] = None
 
 
 class Objective(BaseModel):
@@ -181,7 +213,8 @@ class Optimality(BaseModel):
     """Whether the plan is proven to be the best there is, and how much was searched for that."""
 
     proven: bool
-    gap: float
+    gap: Annotated[float, Field(description="(total - lower bound) / total; 0 when proven")]
+    lower_bound: Annotated[Money | None, Field(description="no plan that ships as much costs less; null where nothing may ship")] = None
     nodes_explored: int
     ms: float
     method: str
@@ -195,6 +228,9 @@ class PlanDelta(BaseModel):
     lateness_h: float
     co2e_g: float
     unfilled_qty: int
+    terms: Annotated[ObjectiveTerms | None, Field(description="the difference in each term of the objective")] = None
+    drops: Annotated[list[str] | None, Field(description="nodes that ship in the chosen plan only")] = None
+    adds: Annotated[list[str] | None, Field(description="nodes that ship in the other plan only")] = None
 
 
 class BriefShipment(BaseModel):
@@ -232,6 +268,16 @@ class UnfilledLine(BaseModel):
     text: Texts
     delta: Money | None = None
     rules: Annotated[list[str] | None, Field(description="every constraint whose lifting would help")] = None
+
+
+class Infeasible(BaseModel):
+    """Why the order cannot ship in full."""
+
+    constraints: Annotated[
+        list[str],
+        Field(description="a smallest set without which all ships that stock permits; empty where stock or lanes are the cause"),
+    ]
+    qty_with_them_lifted: Annotated[int, Field(description="so many more pieces would ship")]
 
 
 class ReservationHeld(BaseModel):
@@ -273,6 +319,7 @@ class SplitAnswer(DecisionAnswer):
     runner_up: RunnerUp | None = None
     rejected_nodes: list[RejectedNode] | None = None
     unfilled: list[UnfilledLine] | None = None
+    infeasible: Annotated[Infeasible | None, Field(description="only where something stays behind")] = None
     network_ages_s: Annotated[dict[str, float] | None, Field(description="age of what the store or the request told of the network")] = None
     delta_vs_oms_choice: dict[str, Any] | None = None
     reservation: Annotated[ReservationHeld | None, Field(description="null where nothing ships, for a fallback and for a dry run")] = None

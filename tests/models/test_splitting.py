@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 
 import highspy
 import numpy as np
@@ -45,6 +44,55 @@ def random_problem(seed: int, lines: int = 5, nodes: int = 5, *, dear: int = 40)
     )
 
 
+def stepped(problem: Problem, seed: int, steps: int = 3) -> Problem:
+    """The same problem with weights, and with lanes whose tariff has steps; the heaviest step of some has a limit too."""
+    rng = np.random.default_rng(seed)
+    m, o = problem.piece_cost.shape
+    count = rng.integers(1, steps + 1, o)
+    lane = np.repeat(np.arange(o), count)
+    weight = rng.integers(0, 7, m)
+    total = max(1, int(weight @ problem.quantity))
+    limit = rng.integers(0, total + 1, lane.size)
+    limit[np.cumsum(count) - 1] = np.where(rng.random(o) < 0.5, -1, limit[np.cumsum(count) - 1])
+    return replace(
+        problem,
+        node=problem.node[lane],
+        fixed=rng.integers(0, 80, lane.size),
+        piece_cost=problem.piece_cost[:, lane] + np.where(rng.random(lane.size) < 0.5, 0, rng.integers(0, 10, (m, lane.size))),
+        allowed=problem.allowed[:, lane],
+        weight=weight,
+        limit=limit,
+        lane=lane,
+        credit=int(rng.integers(0, 30)),
+    )
+
+
+def everything(seed: int, lines: int = 6, nodes: int = 5) -> Problem:
+    """A problem in which every constraint is switched on at once."""
+    rng = np.random.default_rng(seed)
+    m, n = int(rng.integers(2, lines + 1)), int(rng.integers(2, nodes + 1))
+    node = np.sort(np.concatenate([np.arange(n), rng.integers(0, n, n // 2)]))
+    skus = max(1, m - 1)
+    members = rng.permutation(m)
+    allowed = rng.random((m, node.size)) < 0.85
+    allowed[members[-1]] &= node == rng.integers(0, n)
+    quantity = rng.integers(1, 5, m)
+    plain = Problem(
+        quantity=quantity,
+        sku=np.concatenate([np.arange(skus), rng.integers(0, skus, m - skus)]),
+        piece_cost=rng.integers(0, 40, (m, node.size)),
+        allowed=allowed,
+        node=node,
+        fixed=rng.integers(0, 80, node.size),
+        stock=rng.integers(0, 8, (n, skus)) * (rng.random((n, skus)) < 0.85),
+        capacity=rng.integers(1, max(2, int(quantity.sum())), n),
+        groups=tuple(tuple(int(x) for x in part) for part in (members[:2], members[2:3]) if part.size),
+        must=(int(rng.integers(0, n)),),
+        max_shipments=int(rng.integers(1, n + 1)),
+    )
+    return stepped(plain, seed + 1)
+
+
 def by_highs(problem: Problem) -> tuple[int, int] | None:  # noqa: C901 - one rule after the other
     """Pieces left out and cost of the optimum, by HiGHS on the plain integer programme; ``None`` when infeasible."""
     m, o = problem.piece_cost.shape
@@ -75,6 +123,9 @@ def by_highs(problem: Problem) -> tuple[int, int] | None:  # noqa: C901 - one ru
             highs.addConstr(sum(x[i][j] for i in range(m) if problem.sku[i] == s for j in options) <= int(problem.stock[a, s]))
         if a in problem.must:
             highs.addConstr(sum(x[i][j] for i in range(m) for j in options) >= 1)
+    for j in range(o):
+        if problem.limit is not None and problem.limit[j] >= 0:
+            highs.addConstr(sum(x[i][j] * int(problem.weight[i]) for i in range(m)) <= int(problem.limit[j]) * opens[j])
     for g in range(len(problem.groups)):
         home = [highs.addVariable(0, 1, 0, type=whole) for _ in range(o)]
         highs.addConstr(sum(home) <= 1)
@@ -89,7 +140,8 @@ def by_highs(problem: Problem) -> tuple[int, int] | None:  # noqa: C901 - one ru
     if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
         return None
     value = round(highs.getObjectiveValue()) + dearest * int(problem.quantity.sum())
-    return divmod(value, dearest)
+    left_out, cost = divmod(value, dearest)
+    return left_out, cost - (problem.credit if left_out < problem.quantity.sum() else 0)
 
 
 def violations(problem: Problem, plan: Plan) -> list[str]:  # noqa: C901 - one rule after the other
@@ -114,6 +166,11 @@ def violations(problem: Problem, plan: Plan) -> list[str]:  # noqa: C901 - one r
         whole = (rows.sum(axis=1) == problem.quantity[list(group)]).all() and rows.any(axis=0).sum() == 1
         if rows.any() and not whole:
             broken.append("group")
+    for j in np.flatnonzero(used):
+        if problem.limit is not None and 0 <= problem.limit[j] < sum(
+            int(problem.weight[i]) * int(shipped[i, j]) for i in range(shipped.shape[0])
+        ):
+            broken.append("weight")
     if problem.max_shipments is not None and used.sum() > problem.max_shipments:
         broken.append("max_shipments")
     if plan.cost != (shipped * problem.piece_cost).sum() + problem.fixed[used].sum() - (problem.credit if used.any() else 0):
@@ -132,13 +189,17 @@ def agrees_with_highs(problem: Problem) -> None:
     assert (answer.plan.left_out, answer.plan.cost) == truth
     if answer.runner_up is not None:
         assert violations(problem, answer.runner_up) == []
-        assert not set(answer.plan.options) <= set(answer.runner_up.options)
+        lanes = [
+            {(int(problem.node[o]), o if problem.lane is None else int(problem.lane[o])) for o in plan.options}
+            for plan in (answer.plan, answer.runner_up)
+        ]
+        assert not lanes[0] <= lanes[1]
         assert (answer.runner_up.left_out, answer.runner_up.cost) >= truth
 
 
 def without(problem: Problem, option: int) -> Problem:
     allowed = problem.allowed.copy()
-    allowed[:, option] = False
+    allowed[:, problem.same_lane(option)] = False
     return replace(problem, allowed=allowed)
 
 
@@ -148,11 +209,17 @@ def test_equals_highs_with_every_constraint(block):
         agrees_with_highs(random_problem(seed))
 
 
+@pytest.mark.parametrize("block", range(3))
+def test_equals_highs_with_steps_of_tariffs(block):
+    for seed in range(block * 60, block * 60 + 60):
+        agrees_with_highs(stepped(random_problem(seed), seed))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("block", range(10))
 def test_equals_highs_on_thousands(block):
-    for seed in range(10_000 + block * 300, 10_300 + block * 300):
-        agrees_with_highs(random_problem(seed, lines=8, nodes=7))
+    for seed in range(10_000 + block * 320, 10_320 + block * 320):
+        agrees_with_highs(everything(seed) if seed % 2 else random_problem(seed, lines=7, nodes=6))
 
 
 def test_runner_up_is_the_best_that_does_without_one_of_the_shipments():
@@ -299,53 +366,3 @@ def test_amounts_near_the_limit_of_exact_sums_stay_exact():
 def test_amounts_beyond_exact_sums_are_refused():
     with pytest.raises(ProblemRefused, match="too large"):
         solve(simple(quantity=np.full(2, 10**9), stock=np.full((3, 2), 10**9), piece_cost=np.full((2, 3), 10**6)))
-
-
-PUBLISHED = Path(__file__).parents[2] / ".." / "shared" / "data" / "facility_location"
-
-
-def warehouses(text: str, *, limited: bool) -> Problem:
-    """An OR-Library warehouse location problem: cost in millionths, a customer's demand may come from several."""
-    numbers = [float(word) for word in text.split()]
-    n, m = int(numbers[0]), int(numbers[1])
-    sites, customers = np.array(numbers[2 : 2 + 2 * n]).reshape(n, 2), np.array(numbers[2 + 2 * n :]).reshape(m, n + 1)
-    demand = customers[:, 0].astype(np.int64)
-    return Problem(
-        quantity=demand,
-        sku=np.arange(m),
-        piece_cost=np.rint(customers[:, 1:] / demand[:, None] * 1e6).astype(np.int64),
-        allowed=np.ones((m, n), np.bool_),
-        node=np.arange(n),
-        fixed=np.rint(sites[:, 1] * 1e6).astype(np.int64),
-        stock=np.broadcast_to(demand, (n, m)).copy(),
-        capacity=sites[:, 0].astype(np.int64) if limited else np.full(n, -1),
-    )
-
-
-def unlimited(text: str) -> Problem:
-    """An uncapacitated problem in the simple format: per site its number, opening cost and the cost of each customer."""
-    lines = text.splitlines()
-    n, m = (int(word) for word in lines[1].split()[:2])
-    rows = np.array([[int(word) for word in line.split()] for line in lines[2 : 2 + n]])
-    return Problem(np.ones(m, np.int64), np.arange(m), np.ascontiguousarray(rows[:, 2:].T), np.ones((m, n), np.bool_), np.arange(n), rows[:, 1],
-                   np.ones((n, m), np.int64), np.full(n, -1))  # fmt: skip
-
-
-@pytest.mark.shared
-@pytest.mark.skipif(not PUBLISHED.exists(), reason="the published facility location problems are not beside the checkout")
-@pytest.mark.parametrize(
-    ("name", "read", "optimum"),
-    [
-        ("uflp/BildeKrarup_B/B1.1", unlimited, 23468),
-        ("uflp/BildeKrarup_B/B1.2", unlimited, 22119),
-        ("cflp_split_allowed/cap41.txt", lambda text: warehouses(text, limited=False), 932615.75e6),
-        ("cflp_split_allowed/cap91.txt", lambda text: warehouses(text, limited=False), 796648.4375e6),
-        ("cflp_split_allowed/cap41.txt", lambda text: warehouses(text, limited=True), 1040444.375e6),
-        ("cflp_split_allowed/cap91.txt", lambda text: warehouses(text, limited=True), 796648.4375e6),
-    ],
-)
-def test_published_optima(name, read, optimum):
-    answer = solve(read((PUBLISHED / name).read_text()), runner_up=False)
-    assert answer.proven
-    assert answer.plan.left_out == 0
-    assert answer.plan.cost == pytest.approx(optimum, rel=1e-9)

@@ -12,7 +12,7 @@ from serving.console.messages import say
 from serving.console.views import words
 from serving.console.views.words import length
 
-_TERMS = ("cost", "lateness", "carbon", "split")
+_TERMS = ("cost", "lateness", "carbon", "split", "scarcity")
 
 
 def build(language: str, answer: Mapping[str, Any]) -> Plan | None:
