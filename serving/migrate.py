@@ -15,6 +15,7 @@ from feature_store import passes as _passes  # noqa: F401 - adds its tables to t
 from feature_store.tables import metadata
 from governance import review_tables as _reviews  # noqa: F401 - adds its tables to the metadata
 from governance import tables as _governance  # noqa: F401 - adds its tables to the metadata
+from governance import webhook_tables as _webhooks  # noqa: F401 - adds its tables to the metadata
 from governance.ledger import tables as _ledger  # noqa: F401 - adds its tables to the metadata
 
 _LOCK = 0x6F7264696E616E63
