@@ -6,6 +6,7 @@ hash by equality tells an attacker nothing about a key.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 import time
@@ -165,6 +166,17 @@ ROUTES: Final[tuple[Route, ...]] = (
     ),
     *_routes(Action.ADMINISTER, "GET /v1/keys", "POST /v1/keys", "DELETE /v1/keys/{id}", "GET /v1/principals", "POST /v1/erasures"),
     *_routes(
+        Action.ADMINISTER,
+        "GET /v1/webhooks",
+        "POST /v1/webhooks",
+        "GET /v1/webhooks/{id}",
+        "DELETE /v1/webhooks/{id}",
+        "POST /v1/webhooks/{id}/enable",
+        "POST /v1/webhooks/{id}/secret",
+        "GET /v1/webhooks/{id}/dead-letters",
+        "POST /v1/webhooks/{id}/replay",
+    ),
+    *_routes(
         Action.CONSULT,
         "GET /v1/policies/{id}",
         "GET /v1/policies/{id}/versions",
@@ -320,6 +332,25 @@ class Access:
         self._read_at: float | None = None
         self._tried_at: float | None = None
         self._asked_at = -1.0
+        self._followed = False
+
+    def follow(self) -> None:
+        """Read the keys again and again in a thread of its own, so that :meth:`known` never waits for the database."""
+        self.refresh()
+        self._followed = True
+        threading.Thread(target=self._follow, name="keys", daemon=True).start()
+
+    def known(self, key: str) -> Principal | None:
+        """Whose key it is, from memory; ``None`` for one that is unknown, revoked or newer than what was read last.
+
+        Raises:
+            AccessUnavailable: the database has not answered for ``stale_s``.
+        """
+        if self._followed:
+            self._require_fresh()
+        else:
+            self._refresh_if_older(self._refresh_s)
+        return self._valid.get(hash_key(key))
 
     def authenticate(self, key: str) -> Principal | None:
         """Whose key it is; ``None`` for an unknown or a revoked one.
@@ -366,8 +397,18 @@ class Access:
         moment = self._clock()
         if self._tried_at is None or moment - self._tried_at >= age_s:
             self.refresh()
-        elif self._read_at is None or moment - self._read_at > self._stale_s:
+        else:
+            self._require_fresh()
+
+    def _require_fresh(self) -> None:
+        if self._read_at is None or self._clock() - self._read_at > self._stale_s:
             raise AccessUnavailable("API keys cannot be checked: the database does not answer.")
+
+    def _follow(self) -> None:
+        while True:
+            time.sleep(self._refresh_s)
+            with contextlib.suppress(AccessUnavailable):  # whoever asks is told
+                self.refresh()
 
     def _may_ask(self) -> bool:
         """Whether an unknown key may cost a look into the database: ten times a second, whoever guesses."""

@@ -126,7 +126,7 @@ def workshop(base: Base) -> Workshop:
     from training.service import Workshop  # decision processes never load what trains
 
     home = base.home
-    return Workshop(base.engine, base.signer, home.datasets, home.models, home.mlflow)
+    return Workshop(base.engine, base.signer, home.datasets, home.models, home.mlflow, tenant=base.settings.tenant)
 
 
 def run_training(settings: Settings, training_id: str) -> None:
@@ -159,29 +159,32 @@ def wire_decisions(settings: Settings, *, echoes: bool = True) -> WiredDecisions
     force = ForceKeeper(engine, base.home.models, base.signer.verifier, settings.refresh_s)
     force.start()
     recorder, reader = Recorder(engine), DecisionReader(engine)
-    run = runner(engine, ThreadPoolExecutor(READING_THREADS, thread_name_prefix="read"))
+    # Threads of their own for each: what hangs in one of them must not keep the others waiting.
+    known, recalled, looked = (
+        runner(engine, ThreadPoolExecutor(READING_THREADS, thread_name_prefix=name)) for name in ("know", "recall", "look")
+    )
     edges = Edges(
         force=force,
-        read=states_from(OnlineStore(engine), run),
-        recall=recall_from(reader, run),
+        read=states_from(OnlineStore(engine), known),
+        recall=recall_from(reader, recalled),
         records=recorder,
         signer=base.signer,
         fingerprint=load_fingerprint(base.home.keys),
         tenant=settings.tenant,
         running={"build": code_digest(), "environment": environment_digest()},
-        reserved=reserved_from(ReservationStore(engine), run),
+        reserved=reserved_from(ReservationStore(engine), known),
         hold_ms=settings.reservation_s * SECOND,
         guards=Guards(usual_breakers(settings.patience_s), Aside(ThreadPoolExecutor(SLOW_DECISIONS, thread_name_prefix="slow"))),
     )
     access = Access(engine)
-    access.refresh()
+    access.follow()
     answerer = Answerer(edges)
     with ThreadPoolExecutor(1) as apart:  # this thread may run an event loop already
         apart.submit(asyncio.run, _rehearse(answerer, force)).result()
     keep_environment(base.home.environments)
     again = _again(base, edges, reader)
     app = DecisionsApp(
-        answerer, Lookups(reader, run), access, force, echoes=echoes, again=again, reviewing=_reviewing(base, edges, settings)
+        answerer, Lookups(reader, looked), access, force, echoes=echoes, again=again, reviewing=_reviewing(base, edges, settings)
     )
     return WiredDecisions(app, answerer, force, recorder)
 

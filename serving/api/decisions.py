@@ -40,6 +40,9 @@ MAX_REQUEST_ID = 255
 BATCH_AT_ONCE = 32
 """Items of one batch that are under way together: enough to share commits, few enough to let others in between."""
 
+LOOKUP_S = 2.0
+"""How long an unknown key may be looked up."""
+
 DECISIONS = "/v1/decisions/"
 ORDERS_PATH = "/v1/orders/"
 READY_PATH = DECISIONS + "-/ready"
@@ -55,8 +58,11 @@ AGAIN: Mapping[str, tuple[str, Action]] = {
 class Keys(Protocol):
     """Who calls (:class:`governance.access.Access`)."""
 
+    def known(self, key: str) -> Principal | None:
+        """Whose key it is, from memory; ``None`` when it is not there. Raises ``AccessUnavailable``."""
+
     def authenticate(self, key: str) -> Principal | None:
-        """Whose key it is; ``None`` for an unknown or revoked one. Raises ``AccessUnavailable``."""
+        """The same, after a look into the database where that is needed; may wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +135,23 @@ class DecisionsApp:
             return Reply(200, to_bytes({**self._force().to_json(), **self._answerer.health(), "replica": str(os.getpid())}))
         key = bearer(scope)
         try:
-            caller = self._keys.authenticate(key) if key is not None else None
+            caller = await self._caller(key) if key is not None else None
         except AccessUnavailable as error:
             return refuse(unavailable(ProblemKind.UNAVAILABLE, str(error), 5))
         if caller is None:
             return refuse(unauthenticated())
         return await self._route(_path(scope), Call(caller, request_id, started, scope, receive))
+
+    async def _caller(self, key: str) -> Principal | None:
+        """Whose key it is. One that nobody knows may have been made a moment ago: that is looked up beside the loop."""
+        caller = self._keys.known(key)
+        if caller is not None:
+            return caller
+        try:
+            async with asyncio.timeout(LOOKUP_S):
+                return await asyncio.to_thread(self._keys.authenticate, key)
+        except TimeoutError as error:
+            raise AccessUnavailable("This key is unknown, and the database does not answer whether it is new.") from error
 
     async def _route(self, path: str, call: Call) -> Reply:
         if path.startswith(DECISIONS):
