@@ -87,14 +87,26 @@ def change(rebuilt: Rebuilt, deployed: Deployed | None, policy: Policy, body: Wh
     inputs = replace(inputs, stage=Stage.WHAT_IF, failure=None)
     inputs = _with_features(inputs, deployed, body.features, errors)
     inputs = _with_plan(inputs, body, errors)
-    for name, value in body.policy_parameters.items():
-        try:
-            policy = policy.with_parameters({name: value})
-        except ParameterRefused as error:
-            errors.append((("policy_parameters", name), str(error)))
+    policy = _with_parameters(policy, body.policy_parameters, errors)
     if errors:
         raise WhatIfRefused(errors)
     return Changed(inputs, policy)
+
+
+def _with_parameters(policy: Policy, values: Mapping[str, Any], errors: list[tuple[Loc, str]]) -> Policy:
+    """The policy with other values, all at once: one may only be permitted beside another."""
+    try:
+        return policy.with_parameters(values) if values else policy
+    except ParameterRefused as error:
+        told = str(error)
+    found: list[tuple[Loc, str]] = []
+    for name, value in values.items():
+        try:
+            policy.with_parameters({name: value})
+        except ParameterRefused as error:
+            found.append((("policy_parameters", name), str(error)))
+    errors += found or [(("policy_parameters",), told)]
+    return policy
 
 
 def with_values(snapshot: FeatureSnapshot, values: Mapping[str, float]) -> FeatureSnapshot:
