@@ -29,16 +29,17 @@ from governance.ledger.opened import Opened
 from governance.ledger.record import Numbers
 from governance.ledger.store import Damaged, StoredDecision
 from governance.precedence import PRECEDENCE, resolve
-from governance.reconstruct import COMPOSITE, NotReplayable, Rebuilt, Why, open_record, rebuild
+from governance.reconstruct import COMPOSITE, NotReplayable, Why, open_record, rebuild
 from governance.shelf import Shelf
-from governance.values import Decision
 
 RUNNING = ("build", "environment")
 """What runs, by the name of its digest: our code, and everything under it."""
 
 _TOLD = ("outcome", "status", "fallback_reason", "review")
-_TOLD_DETAILS = ("shipments", "unfilled", "accepted_lines", "prediction")
-"""What the OMS acts on, of an outcome and of its details."""
+_TOLD_DETAILS: Mapping[str, tuple[str, ...] | None] = {
+    "shipments": ("node_id", "service", "lines"), "unfilled": ("line_id", "qty"), "accepted_lines": None, "prediction": ("label", "value"),
+}  # fmt: skip
+"""What the OMS acts on, of an outcome and of its details: which members of the latter, ``None`` for all."""
 
 _KEPT_PARTS = 64
 """Parts of an order are next to it in every listing, so few are remembered."""
@@ -136,26 +137,15 @@ class Replayer:
             yield known if known is not None else self.replay(stored, keep=True)
         self._parts.clear()
 
-    def recompute(self, rebuilt: Rebuilt) -> Decision:
-        """The decision computed again with the recorded model and policy.
-
-        Raises:
-            NotReplayable: a model or policy is missing or damaged, or the computation fails.
-        """
-        inputs, use = rebuilt.inputs, rebuilt.model
-        models = {} if use is None else {inputs.type: self._shelf.deployed(use)}
-        policy = self._shelf.policy(rebuilt.policy_digest)
-        try:
-            return decide(inputs, models, policy)
-        except Exception as error:
-            raise NotReplayable(Why.FAILED, f"the decision cannot be computed any more: {type(error).__name__}: {error}") from error
-
     def _one(self, stored: StoredDecision) -> Replay:
         rebuilt = rebuild(stored)
-        decision = self.recompute(rebuilt)
-        described = () if rebuilt.model is None else self._shelf.deployed(rebuilt.model).described
+        deployed = None if rebuilt.model is None else self._shelf.deployed(rebuilt.model)
         policy = self._shelf.policy(rebuilt.policy_digest)
-        written = decision_groups(rebuilt.inputs, decision, policy, described, rebuilt.together)
+        try:
+            decision = decide(rebuilt.inputs, {} if deployed is None else {rebuilt.inputs.type: deployed}, policy)
+        except Exception as error:
+            raise NotReplayable(Why.FAILED, f"the decision cannot be computed any more: {type(error).__name__}: {error}") from error
+        written = decision_groups(rebuilt.inputs, decision, policy, () if deployed is None else deployed.described, rebuilt.together)
         found = differences(stored.opened, written)
         verdict = _verdict(stored.opened.groups, written) if found else Verdict.EXACT
         return Replay(stored.line.record_id, stored.line.type, verdict, (*found, *self.not_running(stored)))
@@ -265,10 +255,22 @@ def _without_clock(recorded: Mapping[str, Any], written: dict[str, Any]) -> dict
 
 def _verdict(recorded: Mapping[str, Any], written: Mapping[str, object]) -> Verdict:
     was, now = recorded["outcome"], orjson.loads(_written(written["outcome"]))
-    same = all(was.get(name) == now.get(name) for name in _TOLD) and all(
-        was["details"].get(name) == now["details"].get(name) for name in _TOLD_DETAILS
-    )
+    same = all(was.get(name) == now.get(name) for name in _TOLD) and _acted_on(was["details"]) == _acted_on(now["details"])
     return Verdict.SAME_OUTCOME if same else Verdict.DIFFERS
+
+
+def _acted_on(details: Mapping[str, Any]) -> dict[str, Any]:
+    """What the OMS acts on, of the details."""
+    told: dict[str, Any] = {}
+    for name, members in _TOLD_DETAILS.items():
+        value = details.get(name)
+        if members is not None and isinstance(value, list):
+            told[name] = [[one.get(member) for member in members] for one in value]
+        elif members is not None and isinstance(value, dict):
+            told[name] = [value.get(member) for member in members]
+        else:
+            told[name] = value
+    return told
 
 
 def _places(name: str) -> tuple[int, str]:
