@@ -20,8 +20,9 @@ from sqlalchemy.exc import IntegrityError
 from feature_store.database import reading
 from feature_store.times import Millis, now
 from feature_store.wording import Text, told
-from governance.changes import in_turn
+from governance.changes import Scribe, in_turn
 from governance.ledger.receipt import Signer, Verifier
+from governance.ledger.record import Kind
 from governance.tables import alias_history, model_versions
 from models.specs import DecisionType
 
@@ -219,8 +220,11 @@ def set_alias(
     changed_by: str,
     note: str,
     at: Millis | None = None,
+    scribe: Scribe | None = None,
 ) -> int:
     """Point an alias of a decision type at a version; returns the new generation.
+
+    With a ``scribe`` the record of it is written in the same transaction.
 
     Raises:
         ModelRefused: unknown alias or version, or it answers another type.
@@ -236,14 +240,27 @@ def set_alias(
         if found.type != kind:
             raise ModelRefused(f"Version {version} of {name!r} answers {found.type!r}, not {kind!r}.")
         found.check(verifier)
-        result = connection.execute(
-            insert(alias_history)
-            .values(
-                kind="model", type=kind, alias=alias, name=name, version=version, changed_by=changed_by, changed_at=at or now(), note=note
-            )
-            .returning(alias_history.c.change_id)
-        )
-        return int(result.scalar_one())
+        before, at = _pointed(connection, kind, alias), at or now()
+        row = {"kind": "model", "type": kind, "alias": alias, "name": name, "version": version, "note": note}
+        statement = insert(alias_history).values(**row, changed_by=changed_by, changed_at=at).returning(alias_history.c.change_id)
+        change_id = int(connection.execute(statement).scalar_one())
+        if scribe is not None:
+            change = {
+                "what": "published", "of": "model", "alias": alias, "name": name, "version": version, "digest": found.digest,
+                "before": before, "note": note, "change_id": change_id,
+            }  # fmt: skip
+            digests = {"model": found.digest}
+            scribe.record(connection, Kind.ALIAS_MOVED, change, principal=changed_by, at=at, decision_type=kind, digests=digests)
+        return change_id
+
+
+def _pointed(connection: Connection, kind: str, alias: str) -> dict[str, Any] | None:
+    """What an alias points at."""
+    column = alias_history.c
+    ours = (column.kind == "model", column.type == kind, column.alias == alias)
+    query = select(column.name, column.version).where(*ours).order_by(column.change_id.desc()).limit(1)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else {"name": row.name, "version": row.version}
 
 
 def generation(engine: Engine) -> int:

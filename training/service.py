@@ -19,6 +19,7 @@ from feature_store.problems import DataProblem, DataRefused
 from feature_store.schema import Template
 from feature_store.wording import told
 from governance import promotion
+from governance.changes import Scribe
 from governance.ledger.receipt import Signer, Verifier
 from governance.policy_document import default_policies
 from models.artifact import CARD_FILE, CAUSES_FILE, MANIFEST_FILE, MODEL_FILE, artifact_folder, digest_of, write_artifact
@@ -46,6 +47,7 @@ class Workshop:
         models: folder of artifacts.
         mlflow: folder of MLflow's database and runs.
         tracking_uri: an MLflow server instead.
+        tenant: named in records.
     """
 
     engine: Engine
@@ -54,6 +56,7 @@ class Workshop:
     models: Path
     mlflow: Path
     tracking_uri: str | None = None
+    tenant: str = "default"
 
     @property
     def registry(self) -> Registry:
@@ -218,8 +221,9 @@ def publish(workshop: Workshop, name: str, version: int, *, changed_by: str, not
     if model is None:
         raise promotion.ModelRefused(f"There is no version {version} of {name!r}.")
     generation = promotion.set_alias(
-        workshop.engine, verifier, kind=model.type, alias=promotion.CHAMPION, name=name, version=version, changed_by=changed_by, note=note
-    )
+        workshop.engine, verifier, kind=model.type, alias=promotion.CHAMPION, name=name, version=version, changed_by=changed_by, note=note,
+        scribe=Scribe(workshop.signer, workshop.tenant),
+    )  # fmt: skip
     try:
         workshop.registry.alias(name, promotion.CHAMPION, model.digest)
     except Exception:  # MLflow is for people; what is served does not depend on it

@@ -102,6 +102,7 @@ class Kind(StrEnum):
     SWITCH_CHANGED = "switch_changed"
     KEY_CREATED = "key_created"
     KEY_REVOKED = "key_revoked"
+    WEBHOOK_CHANGED = "webhook_changed"
     EXPORT = "export"
     READS = "reads"
     ERASURE = "erasure"
