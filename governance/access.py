@@ -148,6 +148,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         Action.WRITE_POLICY,
         "POST /v1/policies",
         "POST /v1/policies/{id}/versions/{v}/backtest",
+        "POST /v1/policies/{id}/backtest",
         "POST /v1/policies/{id}/versions/{v}/submit",
         "POST /v1/policies/{id}/submit",
         "GET /v1/lists",

@@ -253,7 +253,7 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
         parity_every_s=every_s,
         desk=desk,
         expiry_every_s=expiry_every_s,
-        controls=Controls(base.engine, Scribe(base.signer, settings.tenant)),
+        controls=Controls(base.engine, Scribe(base.signer, settings.tenant), base.home.models),
     )
     app = create_console(joined)
     app.include_router(system.routes(probes))

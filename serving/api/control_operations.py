@@ -9,7 +9,7 @@ from serving.api import control_schemas as controls
 from serving.api.killswitch import SwitchBody
 from serving.api.lists import EntryBody
 from serving.api.operation import ANY, BODY, Operation
-from serving.api.policies import ApprovalBody, RollbackBody, RolloutBody, SubmitBody
+from serving.api.policies import ApprovalBody, BacktestBody, RollbackBody, RolloutBody, SubmitBody
 from serving.errors import ProblemKind
 
 _K = ProblemKind
@@ -46,6 +46,7 @@ SWITCH_EXAMPLE = {"type": "fraud", "mode": "rules_only", "note": "the model's pr
 SUBMIT_EXAMPLE = {"version": 1, "note": "for the launch on the 11th"}
 APPROVAL_EXAMPLE = {"decision": "approve", "note": "the thresholds are those of the spring launch"}
 ROLLOUT_EXAMPLE = {"version": 1, "stage": "champion", "note": "before the gates open"}
+BACKTEST_EXAMPLE = {"since": "2026-11-01T00:00:00.000Z", "limit": 1000, "examples": 1}
 ROLLBACK_EXAMPLE = {"note": "the launch is over"}
 
 _FOUR_EYES = "Nobody approves what they made or submitted: principals are compared, not keys, and the server refuses it."
@@ -101,6 +102,17 @@ CONTROLS: tuple[Operation, ...] = (
         "POST", "/v1/policies/{policy_id}/rollback", "Roll a policy back", "Returns to the version that was in force before; a policy that "
         "had none judges nothing any more.", body=RollbackBody, requests={"full": ROLLBACK_EXAMPLE}, answer=controls.PolicyMoved,
         example="policy_rollback", problems=(*BODY, _K.NOT_FOUND, _K.CONFLICT),
+    ),
+    Operation(
+        "POST", "/v1/policies/{policy_id}/backtest", "Backtest a policy", "Computes past decisions again from their records as the version, "
+        "by default the newest, would have judged them: what would have changed, with examples, and what that would have cost or saved. "
+        "Nothing is recorded.", body=BacktestBody, requests={"full": BACKTEST_EXAMPLE}, answer=controls.BacktestAnswer, example="backtest",
+        problems=(*BODY, _K.NOT_FOUND),
+    ),
+    Operation(
+        "POST", "/v1/policies/{policy_id}/versions/{version}/backtest", "Backtest a policy version", "As it would have judged past decisions.",
+        body=BacktestBody, requests={"full": BACKTEST_EXAMPLE}, answer=controls.BacktestAnswer, example="backtest",
+        problems=(*BODY, _K.NOT_FOUND),
     ),
     Operation(
         "GET", "/v1/lists", "List entries", "Of the allow and block lists, newest first: those in force, with `all` also those that expired "

@@ -114,6 +114,41 @@ class PolicyMoved(BaseModel):
     links: dict[str, str]
 
 
+class PolicyTold(BaseModel):
+    """A policy version, by id and digest."""
+
+    id: str
+    version: int
+    digest: Digest
+
+
+class BacktestMove(BaseModel):
+    """Decisions that would have gone from one outcome to another, with money by currency."""
+
+    before: str
+    after: str
+    count: int
+    order_value: Any
+    cost_delta: Any
+
+
+class BacktestAnswer(BaseModel):
+    """What a policy version would have changed among past decisions."""
+
+    policy: PolicyTold
+    compared: int
+    changed: int
+    unchanged: int
+    skipped: dict[str, int]
+    out_of_scope: int
+    complete: Annotated[bool, Field(description="false when only the newest part of the window was looked at")]
+    since: Time | None
+    until: Time | None
+    moved: list[BacktestMove]
+    money: dict[str, Any]
+    examples: list[dict[str, Any]]
+
+
 class EntryAnswer(BaseModel):
     """One entry of a list."""
 

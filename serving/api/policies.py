@@ -10,10 +10,12 @@ from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
+from feature_store.order import Moment
 from feature_store.times import format_time
 from governance import approvals, policy_rollout, policy_store
 from governance.access import Action
 from governance.approvals import Approval, ApprovalRefused, ApprovalUnknown, OwnWork
+from governance.backtest import NEWEST, backtest
 from governance.policy_document import PolicyInvalid
 from governance.policy_rollout import Moved, PolicyUnknown, RolloutRefused, Standing
 from governance.policy_store import PolicyVersion
@@ -61,6 +63,18 @@ class RollbackBody(BaseModel):
     note: Note = ""
 
 
+class BacktestBody(BaseModel):
+    """Which past decisions to compute again under the version; by default the newest 5,000 of its type."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: Annotated[int, Field(ge=1, description="by default the newest; the path may name it instead")] | None = None
+    since: Annotated[Moment | None, Field(description="the first decision time looked at")] = None
+    until: Annotated[Moment | None, Field(description="the first not looked at any more")] = None
+    limit: Annotated[int, Field(ge=1, le=NEWEST)] = NEWEST
+    examples: Annotated[int, Field(ge=0, le=100)] = 20
+
+
 def controls_of(wiring: Wiring) -> Controls:
     """What policies, lists and switches are changed with.
 
@@ -78,6 +92,7 @@ def routes(wiring: Wiring) -> APIRouter:
     _reading(router, wiring)
     _changing(router, wiring)
     _submitting(router, wiring)
+    _backtesting(router, wiring)
     return router
 
 
@@ -201,6 +216,34 @@ def _submitting(router: APIRouter, wiring: Wiring) -> None:
                 principal=account.principal,
             )
         return JSONResponse(approval_json(decided))
+
+
+def _backtesting(router: APIRouter, wiring: Wiring) -> None:
+    def compared(request: Request, policy_id: str, version: int | None, body: BacktestBody) -> Response:
+        keys.require(wiring, request, Action.WRITE_POLICY.value)
+        controls = controls_of(wiring)
+        if controls.models is None:
+            raise Refused(unavailable(ProblemKind.UNAVAILABLE, "Nothing is computed again here.", 60))
+        versions = _versions(controls, policy_id)
+        wanted = version or body.version or versions[0].version
+        found = next((one for one in versions if one.version == wanted), None)
+        if found is None:
+            raise Refused(not_found(f"There is no version {wanted} of a policy {policy_id!r}."))
+        policy = policy_store.ready(found)
+        told = backtest(
+            controls.engine, controls.models, since=body.since, until=body.until, policy=policy, limit=body.limit, examples=body.examples
+        )
+        return JSONResponse({"policy": {"id": policy.id, "version": policy.version, "digest": policy.digest}, **told.to_json()})
+
+    @router.post("/v1/policies/{policy_id}/backtest", response_model=None)
+    def newest(request: Request, policy_id: str, body: Annotated[BacktestBody | None, Body()] = None) -> Response:
+        """What a version, by default the newest, would have changed among past decisions."""
+        return compared(request, policy_id, None, body or BacktestBody())
+
+    @router.post("/v1/policies/{policy_id}/versions/{version}/backtest", response_model=None)
+    def of_version(request: Request, policy_id: str, version: int, body: Annotated[BacktestBody | None, Body()] = None) -> Response:
+        """What this version would have changed among past decisions."""
+        return compared(request, policy_id, version, body or BacktestBody())
 
 
 @contextmanager

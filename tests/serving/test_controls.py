@@ -40,7 +40,7 @@ class House:
         self.scribe = scribe
         wiring = join(
             engine, keys=folder, models=folder, datasets_folder=folder, launch=print, publish=None, base_url="http://ordinance",
-            controls=Controls(engine, scribe),
+            controls=Controls(engine, scribe, folder),
         )  # fmt: skip
         self.console = create_console(wiring)
 
@@ -113,6 +113,20 @@ def test_the_most_specific_policy_judges_once_it_is_rolled_out(house: House, bod
     house.keeper.refresh()
     assert house.decide(body(), "after")["policy"]["id"] == "fraud"
     assert house.replayed(east["decision_id"]).outcome == "REVIEW", "what judged then is still known"
+
+
+def test_a_backtest_tells_what_a_version_would_have_changed_before_anybody_approves_it(house: House, body: Callable[..., Any]) -> None:
+    east = house.decide(body(), "east")
+    house.decide(body(order_id="SO-2", ship_to={"region": "west"}), "west")
+    house.ask("POST", "/v1/policies", OWNER, expect=201, json=launch())
+    told = house.ask("POST", "/v1/policies/fraud-east/backtest", OWNER, json={})
+    assert (told["compared"], told["changed"], told["out_of_scope"], told["policy"]["version"]) == (1, 1, 1, 1)
+    assert [(one["before"], one["after"]) for one in told["moved"]] == [("ALLOW", "REVIEW")]
+    assert [one["decision_id"] for one in told["examples"]] == [east["decision_id"]]
+    same = house.ask("POST", f"/v1/policies/fraud/versions/{default_policies()['fraud'].version}/backtest", OWNER, json={"limit": 1})
+    assert (same["changed"], same["complete"]) == (0, False)
+    house.ask("POST", "/v1/policies/fraud-east/versions/9/backtest", OWNER, expect=404, json={})
+    house.ask("POST", "/v1/policies/fraud-east/backtest", APPROVER, expect=403, json={})
 
 
 def test_faults_come_back_with_their_places_and_a_second_person_is_asked_for(house: House) -> None:

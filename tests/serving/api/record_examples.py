@@ -145,6 +145,7 @@ def control(recorder: Recorder) -> None:
     owner, approver = Role.POLICY_OWNER, Role.APPROVER
     saved = keep("policy_saved", recorder.ask("POST", "/v1/policies", owner, json=controls.POLICY_EXAMPLE))
     address = f"/v1/policies/{saved['id']}"
+    keep("backtest", recorder.ask("POST", f"{address}/backtest", owner, json=controls.BACKTEST_EXAMPLE))
     submitted = keep("approval_open", recorder.ask("POST", f"{address}/submit", owner, json=controls.SUBMIT_EXAMPLE))
     keep("approval", recorder.ask("POST", f"/v1/approvals/{submitted['approval_id']}", approver, json=controls.APPROVAL_EXAMPLE))
     keep("approvals", recorder.ask("GET", "/v1/approvals", approver))
