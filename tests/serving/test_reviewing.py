@@ -17,10 +17,12 @@ from feature_store.tables import reservations
 from feature_store.times import HOUR, format_time, now, parse_time
 from governance.access import Role, create_key
 from governance.ledger.opened import check, read_groups
+from governance.ledger.store import StoredDecision
 from governance.ledger.tables import records
 from governance.review_tables import overrides, reviews
 from governance.reviews import expire_due
 from governance.settling import Desk
+from serving.api.schemas import CUSTOM_EXAMPLE
 
 KEYS = itertools.count(1)
 WANTED = {"outcome": "ACCEPT", "reason_code": "CUSTOMER_VERIFIED", "note": "called back"}
@@ -313,3 +315,43 @@ def test_of_expiry_and_override_exactly_one_wins(service_on: Any, body: Callable
         with service.engine.connect() as connection:
             stands = connection.execute(select(overrides.c.state).where(overrides.c.decision_id == decision["decision_id"])).scalars().all()
         assert stands == ["in_force"]
+
+
+def test_a_plan_can_only_be_stopped(service: Any, body: Callable[..., Any]) -> None:
+    plan = service.decide("split-order", body(order_id="SO-P"), key="plan").json
+    assert override(service, plan, outcome="PARTIAL").status == 422
+    assert override(service, plan, outcome="UNFULFILLABLE", reason_code="STOCK_UNAVAILABLE").status == 200
+    with service.engine.connect() as connection:
+        assert set(connection.execute(select(reservations.c.ending)).scalars()) == {"released"}
+
+
+def test_what_a_later_version_has_reserved_stays(service: Any, body: Callable[..., Any]) -> None:
+    service.decide("split-order", body(order_id="SO-V"), key="first")
+    decision = service.decide("acceptance", body(order_id="SO-V"), key="a").json
+    service.decide("split-order", body(order_id="SO-V", order_version=2), key="second")
+    assert override(service, decision, outcome="REJECT").status == 409
+    with service.engine.connect() as connection:
+        rows = connection.execute(select(reservations.c.order_version, reservations.c.ending)).all()
+    assert {tuple(row) for row in rows} == {(1, "superseded"), (2, None)}
+
+
+def test_a_custom_type_is_settled_with_one_of_its_labels(service: Any) -> None:
+    decided = service.decide("parcel-late", {**CUSTOM_EXAMPLE, "deadline_ms": None}, key="c").json
+    other = next(label for label in ("late", "on time") if label != decided["outcome"])
+    told = override(service, decided, outcome="maybe")
+    assert (told.status, "on time, late" in told.json["detail"]) == (422, True)
+    assert override(service, decided, outcome="REVIEW").status == 422
+    assert override(service, decided, outcome=other).status == 200
+
+
+def test_the_policy_s_own_value_for_a_second_person_comes_first(service: Any, body: Callable[..., Any], monkeypatch: Any) -> None:
+    decision = held(service, body)
+    monkeypatch.setattr(StoredDecision, "groups", property(with_parameter))
+    first = override(service, decision)
+    assert (first.status, first.json["second_person_above"]) == (202, "5.00")
+
+
+def with_parameter(stored: StoredDecision) -> Any:
+    groups = read_groups(stored.body, stored.response)
+    groups["policy"]["parameters"]["second_person_above"] = 5
+    return groups
