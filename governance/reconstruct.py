@@ -177,24 +177,28 @@ def _snapshot(told: Mapping[str, Any], values: Any, event_times: Sequence[Any], 
 def _network(told: Mapping[str, Any] | None, body: Mapping[str, Any], decision_type: str, at: Millis) -> Network | None:
     if told is None:
         return None
-    nodes, stock = tuple(_values(Node, told["nodes"])), tuple(_values(Stock, told["stock"]))
-    rates = tuple(_values(Rate, told["rates"]))
+    nodes, stock = tuple(read_values(Node, told["nodes"])), tuple(read_values(Stock, told["stock"]))
+    rates = tuple(read_values(Rate, told["rates"]))
     # An acceptance reads the store's network, whatever the request tells the plan.
     supplied = frozenset(part for part in _PARTS if decision_type == DecisionType.SPLIT_ORDER and body.get(part) is not None)
     return Network(nodes, stock, rates, ages(nodes, stock, rates, at), supplied)
 
 
-def _values(kind: type[T], rows: Sequence[Sequence[Any]]) -> list[T]:
+def read_values(kind: type[T], rows: Sequence[Sequence[Any]]) -> list[T]:
     """Values from rows in the order of their fields: lists become tuples, whole numbers floats where the field is one."""
     columns = [(field.name, "float" in str(field.type)) for field in fields(kind)]
     made = []
     for row in rows:
         told: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else float(value) if real and type(value) is int else value
+            name: _tuples(value) if isinstance(value, list) else float(value) if real and type(value) is int else value
             for (name, real), value in zip(columns, row, strict=False)  # a field that came later has its default in an old record
         }
         made.append(kind(**told))
     return made
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def _told(choice: Mapping[str, Any] | None) -> dict[str, Any] | None:

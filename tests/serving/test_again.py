@@ -424,6 +424,28 @@ def test_an_impossible_what_if_is_a_422_with_the_place(past: Past, body: Any, ki
     assert loc in [error["loc"] for error in told.json["errors"]]
 
 
+@pytest.mark.parametrize("value", [1e17, 2.0**60, 1e300, -1e300, 5e-324, 10**18, 2**53 + 1, 0.1 + 0.2])
+def test_any_finite_number_can_be_asked_about(past: Past, body: Any, value: float) -> None:
+    for kind in ("acceptance", "fraud"):
+        told = past.what_if(past.decide(kind, body(), kind), {"features": {"pieces": value}})
+        assert told.status == 200, told.content
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(raw=st.dictionaries(
+    st.sampled_from(["features", "force_node", "forbid_node", "constraints", "weights", "policy_parameters", "\x00"]),
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["pieces", "cost", "N1", "", "\x00"]), inner, max_size=3),
+        max_leaves=6,
+    ),
+    max_size=4,
+))  # fmt: skip
+def test_no_what_if_breaks_anything(past: Past, body: Any, raw: Any) -> None:
+    decision = past.decide("split-order", {**body(), "oms_choice": None})
+    assert past.what_if(decision, raw).status in {200, 422}
+
+
 def test_who_may_ask_what_if(past: Past, body: Any) -> None:
     decision = past.decide("fraud", body())
     asked = {"policy_parameters": {"chargeback_fee": 1}}
