@@ -15,6 +15,14 @@ class RecordCorrupt(LedgerError):
     """Stored bytes that are not what was recorded. Carries no other exception type: no parser's error leaves the ledger."""
 
 
+class Erased(RecordCorrupt):
+    """What a record held of a person is sealed under a key that is not there any more. Its leaf and its proofs stay."""
+
+    def __init__(self, record_id: str) -> None:
+        super().__init__(f"what record {record_id} held of the person was erased")
+        self.record_id = record_id
+
+
 class ProofInvalid(LedgerError):
     """A Merkle proof that does not prove what it claims."""
 

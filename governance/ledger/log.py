@@ -23,6 +23,7 @@ from governance.ledger.compression import decompress
 from governance.ledger.errors import KeyReused, LedgerError, NotDurable, StockTaken
 from governance.ledger.rows import DecisionRow, RecordRow, Row, reserving, statements
 from governance.ledger.tables import decisions, records
+from governance.ledger.vault import sealing, vault_of
 from governance.ledger.writer import Writer
 
 _RETRIES = 3
@@ -240,8 +241,9 @@ def append(connection: Connection, rows: Sequence[Row]) -> None:
     Raises:
         sqlalchemy.exc.IntegrityError: a key or a record id is there already.
     """
-    for statement in statements(rows, connection.dialect.name):
-        connection.exec_driver_sql(*statement)
+    with sealing(vault_of(connection), rows) as keys:
+        for statement in statements(rows, connection.dialect.name, keys):
+            connection.exec_driver_sql(*statement)
 
 
 def find_winner(connection: Connection, rows: Sequence[Row]) -> Settled | None:
@@ -259,7 +261,9 @@ def find_winner(connection: Connection, rows: Sequence[Row]) -> Settled | None:
     winner = found_rows.get(first.key)
     if winner is None or bytes(winner.fingerprint) != first.fingerprint:
         return KeyReused(f"the idempotency key {first.idempotency_key!r} was used before for another request")
-    return Committed(winner.record_id == first.sealed.record_id, decompress(bytes(winner.response)))
+    vault, response = vault_of(connection), bytes(winner.response)
+    opened = response if vault is None else vault.open(winner.record_id, "response", response)
+    return Committed(winner.record_id == first.sealed.record_id, decompress(opened))
 
 
 def _one_per_key(batch: list[_Waiting]) -> tuple[list[_Waiting], list[_Waiting]]:

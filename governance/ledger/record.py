@@ -12,7 +12,7 @@ import hmac
 import os
 import re
 from binascii import b2a_base64
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
@@ -166,6 +166,7 @@ class Sealed:
         entry: the leaf, RFC 8785.
         body: zstd of the JSON object of all groups but ``response``, which is stored as it was answered.
         seeds: JSON: the random seeds and which groups each salts; destroyed when a subject is erased.
+        subjects: the data subjects that it speaks of.
     """
 
     record_id: str
@@ -177,6 +178,7 @@ class Sealed:
     body: bytes
     seeds: bytes
     receipt: Receipt
+    subjects: tuple[str, ...] = ()
 
 
 def about_customer(customer_id: str | None, groups: Mapping[str, object]) -> dict[str, list[str]]:
@@ -211,21 +213,40 @@ def seal(draft: Draft, signer: Signer, at: Millis, *, random: Callable[[int], by
         body=compress(b"{" + b",".join(parts) + b"}"),
         seeds=seeds.to_bytes(),
         receipt=signer.promise(draft.record_id, hashed, at),
+        subjects=tuple(draft.subjects),
     )
 
 
 def disclosure(seed: bytes, name: str, text: bytes) -> bytes:
     """The base64url text that discloses one group, whose value is given as its RFC 8785 text; it tells nothing of the other groups."""
+    return disclosure_of(salt_of(seed, name), name, text)
+
+
+def salt_of(seed: bytes, name: str) -> bytes:
+    """The salt of one group, base64url text; it tells nothing of the seed or of the salts of other groups."""
+    return b2a_base64(hmac.digest(seed, _ENCODED[name], "sha256")[:16]).translate(_URL_ALPHABET, _NO_TEXT)
+
+
+def disclosure_of(salt: bytes, name: str, text: bytes) -> bytes:
+    """As :func:`disclosure`, with the salt itself."""
     group = _ENCODED[name]
-    salt = b2a_base64(hmac.digest(seed, group, "sha256")[:16]).translate(_URL_ALPHABET, _NO_TEXT)
     written = b2a_base64(b'["%b","%b",%b]' % (salt, group, text), newline=False).rstrip(b"=")
     return written.replace(b"+", b"-").replace(b"/", b"_")  # both are rare in the base64 of JSON: faster than translating every character
 
 
+def group_digests(texts: Mapping[str, bytes], seed_of: Callable[[str], bytes]) -> list[bytes]:
+    """The salted digest of each group, in the order of :data:`GROUPS`, absent ones as ``null``."""
+    return [sha256(disclosure(seed_of(name), name, texts.get(name, b"null"))).digest() for name in GROUPS]
+
+
+def root_over(digests: Sequence[bytes]) -> bytes:
+    """The RFC 6962 root over the groups' digests."""
+    return merkle.root([sha256(b"\x00" + digest).digest() for digest in digests])
+
+
 def commitment_root(texts: Mapping[str, bytes], seed_of: Callable[[str], bytes]) -> bytes:
     """The RFC 6962 root over the digests of all groups, absent ones as ``null``."""
-    digests = [sha256(disclosure(seed_of(name), name, texts.get(name, b"null"))).digest() for name in GROUPS]
-    return merkle.root([sha256(b"\x00" + digest).digest() for digest in digests])
+    return root_over(group_digests(texts, seed_of))
 
 
 def _text(name: str, value: object) -> bytes:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
+from types import MappingProxyType
 
 from sqlalchemy import BigInteger, Float, Integer, LargeBinary, Table
 from sqlalchemy.types import TypeEngine
@@ -15,7 +16,9 @@ from feature_store.tables import reservations
 from feature_store.times import Millis
 from governance.ledger.compression import compress
 from governance.ledger.record import Sealed
+from governance.ledger.subject_keys import SubjectKey
 from governance.ledger.tables import decisions, promises, records
+from governance.ledger.vault import key_for, seal_column
 from governance.review_tables import reviews
 from governance.waiting import Waiting
 
@@ -111,12 +114,18 @@ def unpack(text: str) -> tuple[str, ...]:
 Statement = tuple[str, tuple[object, ...]]
 
 
-def statements(rows: Sequence[Row], dialect: str) -> list[Statement]:
-    """The statements that insert all rows: one in all on PostgreSQL (which makes it a transaction by itself), one a table on SQLite."""
+def statements(rows: Sequence[Row], dialect: str, keys: Mapping[str, SubjectKey] = MappingProxyType({})) -> list[Statement]:
+    """The statements that insert all rows: one in all on PostgreSQL (which makes it a transaction by itself), one a table on SQLite.
+
+    Args:
+        rows: what to insert.
+        dialect: ``sqlite`` or ``postgresql``.
+        keys: of the data subjects; records that speak of one of these are sealed.
+    """
     # One order for everybody: two writers that bring the same keys wait for each other instead of deadlocking.
     decided = sorted((row for row in rows if isinstance(row, DecisionRow)), key=lambda row: row.key)
-    facts = [_record(row.sealed) for row in rows]
-    answers = [_decision(row) for row in decided]
+    facts = [_record(row, keys) for row in rows]
+    answers = [_decision(row, keys) for row in decided]
     pieces = [piece for reservation in reserving(rows) for piece in reservation.rows()]
     held = [row.waits.row() for row in decided if row.waits is not None]
     promised = [(row.sealed.record_id,) for row in rows]
@@ -194,8 +203,12 @@ def _postgresql_type(kind: TypeEngine[object]) -> str:
     return "text"
 
 
-def _record(sealed: Sealed) -> tuple[object, ...]:
-    receipt = sealed.receipt
+def _record(row: Row, keys: Mapping[str, SubjectKey]) -> tuple[object, ...]:
+    sealed = row.sealed
+    receipt, body, seeds, subject = sealed.receipt, sealed.body, sealed.seeds, None
+    if (key := key_for(keys, sealed.subjects)) is not None:
+        body, seeds = seal_column(key, sealed.record_id, "body", body), seal_column(key, sealed.record_id, "seeds", seeds)
+        subject = None if isinstance(row, DecisionRow) else key.pseudonym  # a decision is found by its customer
     return (
         sealed.record_id,
         sealed.kind.value,
@@ -203,27 +216,31 @@ def _record(sealed: Sealed) -> tuple[object, ...]:
         sealed.at,
         sealed.entry,
         sealed.leaf_hash,
-        sealed.body,
-        sealed.seeds,
+        body,
+        seeds,
         receipt.promised_at,
         receipt.publish_by,
         receipt.key_id,
         receipt.signature,
+        subject,
     )
 
 
-def _decision(row: DecisionRow) -> tuple[object, ...]:
-    facets = row.facets
+def _decision(row: DecisionRow, keys: Mapping[str, SubjectKey]) -> tuple[object, ...]:
+    facets, response = row.facets, compress(row.response)
+    if (key := key_for(keys, row.sealed.subjects)) is not None:
+        response = seal_column(key, row.sealed.record_id, "response", response)
+    customer = keys.get(f"customer:{facets.customer_id}")
     return (
         row.sealed.record_id,
         row.principal,
         row.idempotency_key,
         row.fingerprint,
-        compress(row.response),
+        response,
         facets.type,
         facets.order_id,
         facets.order_version,
-        facets.customer_id,
+        facets.customer_id if customer is None else customer.pseudonym,
         facets.mode,
         facets.outcome,
         facets.status,

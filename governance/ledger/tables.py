@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint, text
 
 from feature_store.tables import metadata
+
+_OF_SUBJECT = text("subject IS NOT NULL")
 
 records = Table(
     "records",
@@ -15,14 +17,18 @@ records = Table(
     Column("recorded_at", BigInteger, nullable=False),
     Column("entry", LargeBinary, nullable=False, comment="the canonical leaf: digests and the commitment root, no personal data"),
     Column("leaf_hash", LargeBinary(32), nullable=False),
-    Column("body", LargeBinary, nullable=False, comment="zstd of the JSON of all groups but the response"),
-    Column("seeds", LargeBinary, nullable=False, comment="one random 256-bit seed per subject and one for the rest"),
+    Column(
+        "body", LargeBinary, nullable=False, comment="zstd of the JSON of all groups but the response; sealed where it speaks of a person"
+    ),
+    Column("seeds", LargeBinary, nullable=False, comment="one random 256-bit seed per subject and one for the rest; likewise"),
     Column("promised_at", BigInteger, nullable=False),
     Column("publish_by", BigInteger, nullable=False),
     Column("key_id", String(16), nullable=False),
     Column("signature", LargeBinary(64), nullable=False),
     Column("seq", BigInteger, unique=True, comment="index in the log once sequenced"),  # stays empty: log_entries has it
+    Column("subject", String(23), comment="pseudonym of the person that a record other than a decision speaks of"),
     Index(None, "kind", "recorded_at"),
+    Index("ix_records_subject", "subject", sqlite_where=_OF_SUBJECT, postgresql_where=_OF_SUBJECT),
 )
 
 decisions = Table(
@@ -32,11 +38,11 @@ decisions = Table(
     Column("principal", String(255), nullable=False),
     Column("idempotency_key", String(320), nullable=False),
     Column("fingerprint", LargeBinary(32), nullable=False, comment="HMAC-SHA-256 of the request body"),
-    Column("response", LargeBinary, nullable=False, comment="zstd of the answered bytes"),
+    Column("response", LargeBinary, nullable=False, comment="zstd of the answered bytes; likewise"),
     Column("type", String(64), nullable=False),
     Column("order_id", String(128)),
     Column("order_version", Integer),
-    Column("customer_id", String(128)),
+    Column("customer_id", String(128), comment="a random pseudonym; the mapping is beside the keys"),
     Column("mode", String(8), nullable=False),
     Column("outcome", String(128), nullable=False),
     Column("status", String(16), nullable=False),

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from feature_store.reservations import reserve
-from governance.ledger.rows import Row, reserving, statements
+from feature_store.reservations import Reservation, reserve
+from governance.ledger.rows import Row, Statement, reserving, statements
+from governance.ledger.vault import sealing, vault_of
 
 _LOST_RACES = ("40001", "40P01")
 """SQLSTATE of a transaction that PostgreSQL rolled back in favour of another one: nothing was written, it can be tried again."""
@@ -25,6 +26,7 @@ class Writer:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._dialect = engine.dialect.name
+        self._vault = vault_of(engine)
         self._connection: Any = None
 
     def write(self, rows: Sequence[Row]) -> None:
@@ -33,7 +35,10 @@ class Writer:
         Raises:
             PiecesTaken: some of the rows reserve pieces that are not free any more; nothing was written.
         """
-        todo, wanted = statements(rows, self._dialect), reserving(rows)
+        with sealing(self._vault, rows) as keys:
+            self._write(statements(rows, self._dialect, keys), reserving(rows))
+
+    def _write(self, todo: Sequence[Statement], wanted: Sequence[Reservation]) -> None:
         if self._connection is None:
             self._connection = self._connect()
         try:

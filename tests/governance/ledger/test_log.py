@@ -322,7 +322,7 @@ def test_a_failed_batch_leaves_no_cursor_to_the_garbage_collector(sqlite_engine,
     with pytest.raises(sqlite3.IntegrityError) as caught:
         recorder._writer.write([make_row("k")])
     frame = caught.traceback[-1].frame
-    assert frame.code.name == "write"
+    assert frame.code.name == "_write"
     with pytest.raises(sqlite3.ProgrammingError, match="closed cursor"):
         frame.f_locals["cursor"].execute("SELECT 1")
     recorder.close()
