@@ -18,11 +18,15 @@ from governance.policy import Policy
 from governance.policy_document import Fault, PolicyInvalid, read_policy
 from governance.policy_lint import review
 from governance.policy_scope import Scope, ambiguous
-from governance.tables import alias_history, policies
-from models.specs import DecisionType
+from governance.tables import alias_history, model_versions, policies
+from models.specs import SPECS, DecisionType
 
 SHIPPED = "ordinance"
 """The author of the policies that come with the product."""
+
+
+_SHARED = "custom"
+"""The type of the policy that judges every published type that has none of its own."""
 
 
 class PolicyConflict(Exception):
@@ -185,6 +189,12 @@ def _identity_faults(connection: Connection, document: Mapping[str, Any], rows: 
     name, kind, faults = document.get("id"), document.get("type"), list[Fault]()
     if rows and _version(rows[0]).type != kind:
         faults.append((("type",), f"the policy {name!r} judges {_version(rows[0]).type!r}; a policy for another type has another id"))
+    registered = select(model_versions.c.type).where(model_versions.c.type == str(kind)).limit(1)
+    if isinstance(kind, str) and kind not in {*SPECS, _SHARED} and connection.execute(registered).first() is None:
+        told = (
+            f"there is no decision type {kind!r}: {', '.join(SPECS)}, {_SHARED} for all published types, or the name of a registered model"
+        )
+        faults.append((("type",), told))
     scope = document.get("scope")
     if isinstance(scope, Mapping) and set(scope) - {"rank"} and name in shipped_versions(connection):
         told = f"{name!r} judges whatever no other policy is meant for, so it has no scope; give the one with a scope an id of its own"

@@ -41,10 +41,10 @@ class Force:
 
     def policy(self, decision_type: str) -> Policy | None:
         """The policy of a type's decisions that no other is meant for; ``None`` when there is no such type."""
+        if decision_type not in SPECS and decision_type not in self.models:
+            return None
         own = self.policies.get(decision_type)
-        if own is not None and decision_type != CUSTOM:
-            return own
-        return self.policies[CUSTOM] if decision_type in self.models else None
+        return own if own is not None and decision_type != CUSTOM else self.policies[CUSTOM]
 
     def judging(self, decision_type: str, order: Order | None, at: Millis) -> Policy | None:
         """The policy that judges one decision: the most specific one whose scope holds; ``None`` when there is no such type."""

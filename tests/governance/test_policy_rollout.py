@@ -143,6 +143,15 @@ def test_scopes_that_nothing_tells_apart_are_refused_when_saved(engine: Engine, 
     assert {loc for loc, _ in caught.value.errors} == {("scope",)}
 
 
+def test_a_type_that_nothing_decides_is_refused(engine: Engine) -> None:
+    with pytest.raises(PolicyInvalid) as caught:
+        save_policy(engine, SCRIBE, {**document("typo"), "type": "acceptence"}, AUTHOR)
+    assert any(loc == ("type",) and "registered model" in msg for loc, msg in caught.value.errors)
+    save_policy(engine, SCRIBE, {**document("acceptance-copy"), "scope": {"tags": ["x"]}}, AUTHOR)
+    with pytest.raises(PolicyInvalid, match="judges 'acceptance'"):
+        save_policy(engine, SCRIBE, {**orjson.loads(default_policies()["fraud"].document), "id": "acceptance-copy"}, AUTHOR)
+
+
 def test_scopes_that_something_tells_apart_are_let_through(engine: Engine) -> None:
     for made in (
         east(),
