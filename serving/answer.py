@@ -234,7 +234,7 @@ class Answerer:
         if DecisionType.SPLIT_ORDER not in outcomes.made and outcomes.made:
             unplanned = release_of_lower(next(iter(outcomes.made.values())), record_id, admitted.ask.principal, self._edges.clock())
         first = self._decision_row(
-            admitted, sealed, admitted.key, attach(whole, sealed.receipt), order_facets(context, outcomes), unplanned
+            admitted, sealed, admitted.key, attach(whole, sealed.receipt), order_facets(context, outcomes, draft), unplanned
         )
         return [first, *parts.values()]
 
@@ -246,7 +246,7 @@ class Answerer:
         policy = admitted.policies[decision.type]
         draft = draft_decision(context, one, policy=policy, models=force.models, record_id=record_id, answer=answer)
         sealed = seal(draft, self._edges.signer, self._edges.clock())
-        row = self._decision_row(admitted, sealed, key, attach(answer, sealed.receipt), facets(context, one), reserves)
+        row = self._decision_row(admitted, sealed, key, attach(answer, sealed.receipt), facets(context, one, draft), reserves)
         return replace(row, waits=waits) if (waits := waiting(one.inputs, decision, record_id)) else row
 
     def _decision_row(  # noqa: PLR0917 - a row has as many fields as it has

@@ -84,6 +84,7 @@ def draft_order(context: Context, outcomes: Outcomes, leaves: Mapping[str, bytes
             "ended_at": format_time(context.timing.started_at + round(elapsed)),
             "elapsed_ms": round(elapsed, 3),
             "request_id": ask.request_id,
+            "idempotency_key": admitted.key,
             "mode": admitted.body.mode,
             "deadline_ms": admitted.body.deadline_ms,
         },
@@ -136,6 +137,7 @@ def _circumstances(context: Context, inputs: Inputs, decision: Decision) -> dict
         "decided_at_ms": decision.decided_at,
         "elapsed_ms": round(elapsed, 3),
         "request_id": ask.request_id,
+        "idempotency_key": context.admitted.key,
         "mode": body.mode,
         "stage": decision.stage.value,
         "deadline_ms": body.deadline_ms,
@@ -150,7 +152,14 @@ def part_key(key: str, decision_type: str) -> str:
     return f"{key}\x1f{decision_type}"
 
 
-def facets(context: Context, one: Made) -> Facets:
+def took_us(draft: Draft) -> int:
+    """How long the decision took, microseconds, exactly as its record tells it."""
+    circumstances = draft.groups["circumstances"]
+    assert isinstance(circumstances, Mapping)
+    return round(float(circumstances["elapsed_ms"]) * 1e3)
+
+
+def facets(context: Context, one: Made, draft: Draft) -> Facets:
     """What a decision is found by."""
     decision, ask, order = one.decision, context.admitted.ask, one.inputs.order
     model, policy = decision.model, decision.policy
@@ -160,7 +169,7 @@ def facets(context: Context, one: Made) -> Facets:
         outcome=decision.outcome[:128],
         status=decision.status.value,
         decided_at=decision.decided_at,
-        latency_us=round(context.timing.elapsed_ms() * 1e3),
+        latency_us=took_us(draft),
         order_id=decision.order_id,
         order_version=decision.order_version,
         customer_id=order.customer.customer_id if order else None,
@@ -179,7 +188,7 @@ def facets(context: Context, one: Made) -> Facets:
     )
 
 
-def order_facets(context: Context, outcomes: Outcomes) -> Facets:
+def order_facets(context: Context, outcomes: Outcomes, draft: Draft) -> Facets:
     """What the combined decision on an order is found by."""
     order = context.admitted.order
     assert order is not None
@@ -191,7 +200,7 @@ def order_facets(context: Context, outcomes: Outcomes) -> Facets:
         outcome=outcomes.together.outcome.value,
         status=(Status.FALLBACK if fell_back else Status.DECIDED).value,
         decided_at=context.timing.started_at,
-        latency_us=round(context.timing.elapsed_ms() * 1e3),
+        latency_us=took_us(draft),
         order_id=order.order_id,
         order_version=order.order_version,
         customer_id=order.customer.customer_id,
