@@ -6,9 +6,7 @@ import logging
 import threading
 import time
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from governance.ledger.errors import ForkRefused, LogCorrupt
+from governance.ledger.errors import LedgerError
 from governance.ledger.leader import Leader
 
 log = logging.getLogger(__name__)
@@ -58,12 +56,12 @@ class LogKeeper:
         """Take a turn; returns for how many seconds to wait."""
         try:
             turn = self._leader.turn()
-        except (ForkRefused, LogCorrupt) as error:
+        except LedgerError as error:
             if self.refusal != str(error):
                 log.error("the log is not signed: %s", error)
             self.refusal = str(error)
             return REFUSED_S
-        except (SQLAlchemyError, OSError):
+        except Exception:  # the thread must live on: without it no promise is kept
             log.exception("a turn of the log failed; it is repeated")
             return 1.0
         self.refusal = None

@@ -18,9 +18,8 @@ class RecordCorrupt(LedgerError):
 class Erased(RecordCorrupt):
     """What a record held of a person is sealed under a key that is not there any more. Its leaf and its proofs stay."""
 
-    def __init__(self, record_id: str) -> None:
-        super().__init__(f"what record {record_id} held of the person was erased")
-        self.record_id = record_id
+    def __init__(self, record_id: str = "") -> None:
+        super().__init__(f"what record {record_id} held of the person was erased" if record_id else "what the record held of the person was erased")
 
 
 class ProofInvalid(LedgerError):

@@ -113,7 +113,7 @@ class Leader:
                 return Turn(0, sequenced, more)
             size = min(sequenced, published.size + PER_TURN)
             tree = self._integrate(published, size)
-            self._publish(tree, first=checkpoint is None)
+            self._publish(tree, published.size, first=checkpoint is None and self._tiles.checkpoint() is None)
             return Turn(size - published.size, size, more or size < sequenced)
 
     def _sequence(self) -> tuple[int, bool]:
@@ -208,8 +208,11 @@ class Leader:
             hashes, first = kept + above, first // WIDTH
         return made
 
-    def _publish(self, tree: TiledTree, *, first: bool) -> None:
-        root = tree.root()
+    def _publish(self, tree: TiledTree, before: int, *, first: bool) -> None:
+        try:
+            root = tree.root()
+        except TileInvalid as error:
+            raise LogCorrupt(f"a tile of the tree to be published is wrong: {error}") from error
         self._step("mark")
         self._mark.advance(tree.size, root, tree.root_at, first=first)
         self._step("marked")
@@ -221,17 +224,16 @@ class Leader:
             if connection.execute(update(log_state).where(log_state.c.id == 1), row).rowcount == 0:
                 connection.execute(insert(log_state), {"id": 1, **row})
         self._step("noted")
-        self._forget_partials(tree)
+        self._forget_partials(before, tree.size)
 
-    def _forget_partials(self, tree: TiledTree) -> None:
+    def _forget_partials(self, before: int, size: int) -> None:
         """Partial tiles whose full one is published go; a reader of an older tree cuts the full one."""
         for level in range(MAX_LEVEL + 1):
-            full = tree.size >> (HEIGHT * (level + 1))
-            if full == 0:
-                return
-            self._tiles.forget_partial(Tile(level, full - 1))
-            if level == 0:
-                self._tiles.forget_partial(Tile(ENTRIES, full - 1))
+            shift = HEIGHT * (level + 1)
+            for index in range(before >> shift, size >> shift):
+                self._tiles.forget_partial(Tile(level, index))
+                if level == 0:
+                    self._tiles.forget_partial(Tile(ENTRIES, index))
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:

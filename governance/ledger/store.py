@@ -18,11 +18,12 @@ from sqlalchemy import Row as SqlRow
 from feature_store.database import Reads, reading
 from feature_store.times import Millis
 from governance.ledger.compression import decompress
-from governance.ledger.errors import CursorInvalid, RecordCorrupt
-from governance.ledger.opened import Opened, check, open_checked, read_groups
+from governance.ledger.errors import CursorInvalid, Erased, RecordCorrupt
+from governance.ledger.opened import Opened, check, is_erased, open_checked, read_groups
 from governance.ledger.receipt import Receipt
 from governance.ledger.rows import pack, unpack
 from governance.ledger.tables import decisions, records
+from governance.ledger.vault import Columns, Vault, opened, vault_of
 from governance.review_tables import overrides
 
 MAX_LIMIT = 500
@@ -143,6 +144,11 @@ class StoredDecision:
     receipt: Receipt
     seq: int | None
 
+    @property
+    def erased(self) -> bool:
+        """Whether the person that it is about was erased: what is left are the line, the entry and the receipt."""
+        return is_erased(self.body)
+
     @cached_property
     def groups(self) -> Mapping[str, Any]:
         """The record's groups by name (:data:`governance.ledger.record.GROUPS`), decoded when first asked for.
@@ -188,6 +194,7 @@ class DecisionReader:
         # A single statement needs no transaction around it: on PostgreSQL that is one round trip instead of three.
         self._single = engine.execution_options(isolation_level="AUTOCOMMIT") if engine.dialect.name == "postgresql" else self._engine
         self._reads = Reads(engine)
+        self._vault = vault_of(engine)
 
     @property
     def engine(self) -> Engine:
@@ -198,7 +205,7 @@ class DecisionReader:
         """What was answered under a key; ``None`` when nothing was."""
         with self._single.connect() as connection:
             row = connection.execute(_LOOKUP, {"principal": principal, "key": idempotency_key}).one_or_none()
-        return Answered(row.record_id, bytes(row.fingerprint), decompress(bytes(row.response))) if row else None
+        return Answered(row.record_id, bytes(row.fingerprint), self._answer(row.record_id, bytes(row.response))) if row else None
 
     def recall(self, principal: str, idempotency_key: str, order_id: str | None) -> tuple[Answered | None, int | None]:
         """What was answered under a key, and the highest version of the order that anything was decided about.
@@ -212,8 +219,32 @@ class DecisionReader:
             if record_id is None:
                 latest = version
             else:
-                answered = Answered(record_id, bytes(fingerprint), decompress(bytes(response)))
+                answered = Answered(record_id, bytes(fingerprint), self._answer(record_id, bytes(response)))
         return answered, latest
+
+    def _answer(self, record_id: str, stored: bytes) -> bytes:
+        """The answer that a row holds; empty where it was erased."""
+        try:
+            plain = stored if self._vault is None else self._vault.open(record_id, "response", stored)
+        except Erased:
+            return b""
+        return decompress(plain) if plain else b""
+
+    def _stored(self, row: SqlRow[Any]) -> StoredDecision:
+        return _stored(row, self._vault)
+
+    def _read(self, row: SqlRow[Any]) -> StoredDecision | Damaged:
+        try:
+            return _stored(row, self._vault)
+        except RecordCorrupt as error:
+            return Damaged(_line(row, {}), error)
+
+    def _lines(self, rows: Sequence[SqlRow[Any]]) -> list[DecisionLine]:
+        names = {} if self._vault is None else self._vault.names(row.customer_id for row in rows)
+        return [_line(row, names) for row in rows]
+
+    def _where(self, filters: Filters) -> list[ColumnElement[bool]]:
+        return _conditions(filters, self._engine.dialect.name, self._vault)
 
     def latest_version(self, order_id: str, decision_type: str) -> int | None:
         """The highest version of the order that a decision of this type was made for."""
@@ -234,12 +265,12 @@ class DecisionReader:
         """
         filters = filters or Filters()
         limit = max(1, min(limit, MAX_LIMIT))
-        statement = select(*_LINE).where(*_conditions(filters, self._engine.dialect.name))
+        statement = select(*_LINE).where(*self._where(filters))
         if cursor is not None:
             statement = statement.where(tuple_(decisions.c.decided_at, decisions.c.record_id) < tuple_(*_read_cursor(cursor, filters)))
         statement = statement.order_by(decisions.c.decided_at.desc(), decisions.c.record_id.desc()).limit(limit + 1)
         with self._engine.connect() as connection:
-            lines = [_line(row) for row in connection.execute(statement)]
+            lines = self._lines(connection.execute(statement).all())
         more = len(lines) > limit
         return Page(tuple(lines[:limit]), _write_cursor(lines[limit - 1], filters) if more else None)
 
@@ -249,14 +280,14 @@ class DecisionReader:
         after: tuple[Millis, str] | None = None
         left = limit
         while left is None or left > 0:
-            statement = _whole().where(*_conditions(filters, self._engine.dialect.name))
+            statement = _whole().where(*self._where(filters))
             if after is not None:
                 statement = statement.where(tuple_(decisions.c.decided_at, decisions.c.record_id) < tuple_(*after))
             size = _WALKED if left is None else min(left, _WALKED)
             with self._engine.connect() as connection:
                 rows = connection.execute(statement.order_by(*newest).limit(size)).all()
             for row in rows:
-                yield _read(row)
+                yield self._read(row)
             if len(rows) < size:
                 return
             after = rows[-1].decided_at, rows[-1].record_id
@@ -266,25 +297,25 @@ class DecisionReader:
         """As :meth:`get`, for readers who go on where the stored bytes are damaged."""
         with self._engine.connect() as connection:
             row = connection.execute(_whole().where(decisions.c.record_id == record_id)).one_or_none()
-        return _read(row) if row else None
+        return self._read(row) if row else None
 
     def newest(self, filters: Filters, limit: int) -> list[DecisionLine]:
         """The newest ``limit`` decisions that pass all filters, newest first; for samples and figures, so it has no pages."""
-        statement = select(*_LINE).where(*_conditions(filters, self._engine.dialect.name))
+        statement = select(*_LINE).where(*self._where(filters))
         with self._engine.connect() as connection:
             rows = connection.execute(statement.order_by(decisions.c.decided_at.desc(), decisions.c.record_id.desc()).limit(limit))
-            return [_line(row) for row in rows]
+            return self._lines(rows.all())
 
     def newest_groups(self, filters: Filters, limit: int) -> list[Mapping[str, Any]]:
         """The groups of the newest ``limit`` decisions that pass all filters, newest first, without the answers; damaged records are left out."""
-        statement = select(records.c.body).join_from(decisions, records, decisions.c.record_id == records.c.record_id)
-        statement = statement.where(*_conditions(filters, self._engine.dialect.name))
+        statement = select(records.c.record_id, records.c.body).join_from(decisions, records, decisions.c.record_id == records.c.record_id)
+        statement = statement.where(*self._where(filters))
         with self._engine.connect() as connection:
             rows = connection.execute(statement.order_by(decisions.c.decided_at.desc(), decisions.c.record_id.desc()).limit(limit)).all()
         found: list[Mapping[str, Any]] = []
         for row in rows:
             with contextlib.suppress(RecordCorrupt):
-                found.append(read_groups(bytes(row.body)))
+                found.append(read_groups(opened(self._vault, row.record_id, bytes(row.body), b"").body))
         return found
 
     def count(self, filters: Filters) -> list[Counted]:
@@ -295,13 +326,13 @@ class DecisionReader:
             func.min(decisions.c.decided_at).label("first"),
             func.max(decisions.c.decided_at).label("last"),
         )
-        statement = select(*grouped, *told).where(*_conditions(filters, self._engine.dialect.name)).group_by(*grouped).order_by(*grouped)
+        statement = select(*grouped, *told).where(*self._where(filters)).group_by(*grouped).order_by(*grouped)
         with self._engine.connect() as connection:
             return [Counted(row.type, row.outcome, row.number, row.first, row.last) for row in connection.execute(statement)]
 
     def ids(self, filters: Filters) -> Iterator[str]:
         """The ids of all decisions that pass all filters, in no order; read as they are asked for."""
-        statement = select(decisions.c.record_id).where(*_conditions(filters, self._engine.dialect.name))
+        statement = select(decisions.c.record_id).where(*self._where(filters))
         with self._engine.connect() as connection:
             yield from connection.execution_options(yield_per=10_000).execute(statement).scalars()
 
@@ -311,21 +342,21 @@ class DecisionReader:
         with self._engine.connect() as connection:
             for start in range(0, len(record_ids), MAX_LIMIT):
                 wanted = decisions.c.record_id.in_(record_ids[start : start + MAX_LIMIT])
-                found |= {row.record_id: _line(row) for row in connection.execute(select(*_LINE).where(wanted))}
+                found |= {line.record_id: line for line in self._lines(connection.execute(select(*_LINE).where(wanted)).all())}
         return [found[record_id] for record_id in record_ids if record_id in found]
 
     def get(self, record_id: str) -> StoredDecision | None:
         """One decision with its record; ``None`` where there is none."""
         with self._engine.connect() as connection:
             row = connection.execute(_whole().where(decisions.c.record_id == record_id)).one_or_none()
-        return _stored(row) if row else None
+        return self._stored(row) if row else None
 
     def of_order(self, order_id: str, limit: int = MAX_LIMIT) -> Sequence[StoredDecision]:
         """The decisions of one order, oldest first; of more than ``limit`` the newest."""
         newest = (decisions.c.decided_at.desc(), decisions.c.record_id.desc())
         statement = _whole().where(decisions.c.order_id == order_id).order_by(*newest).limit(limit)
         with self._engine.connect() as connection:
-            return [_stored(row) for row in connection.execute(statement)][::-1]
+            return [self._stored(row) for row in connection.execute(statement)][::-1]
 
     def types(self) -> Sequence[str]:
         """The decision types that decisions exist of, sorted; one index look-up a type, however many decisions there are."""
@@ -377,7 +408,7 @@ _OVERRIDDEN = (
 )
 
 
-def _conditions(filters: Filters, dialect: str) -> list[ColumnElement[bool]]:
+def _conditions(filters: Filters, dialect: str, vault: Vault | None) -> list[ColumnElement[bool]]:
     position = func.instr if dialect == "sqlite" else func.strpos  # LIKE would ignore case on SQLite
     column = decisions.c
     conditions: dict[str, Callable[[Any], ColumnElement[bool]]] = {
@@ -388,35 +419,35 @@ def _conditions(filters: Filters, dialect: str) -> list[ColumnElement[bool]]:
         "since": lambda at: column.decided_at >= at,
         "until": lambda at: column.decided_at < at,
         "model_digests": column.model_digest.in_,
+        "customer_id": lambda customer: column.customer_id.in_([customer] if vault is None else vault.spellings(customer)),
         "overridden": lambda wanted: _OVERRIDDEN if wanted else ~_OVERRIDDEN,
     }
     wanted = {name: value for name in Filters.__dataclass_fields__ if (value := getattr(filters, name)) is not None}
     return [conditions[name](value) if name in conditions else column[name] == value for name, value in wanted.items()]
 
 
-def _line(row: SqlRow[Any]) -> DecisionLine:
+def _line(row: SqlRow[Any], names: Mapping[str, str]) -> DecisionLine:
     facts = {name: getattr(row, name) for name in DecisionLine.__dataclass_fields__}
-    return DecisionLine(**{**facts, "tags": unpack(row.tags), "reasons": unpack(row.reasons)})
+    customer = names.get(row.customer_id, row.customer_id)
+    return DecisionLine(**{**facts, "customer_id": customer, "tags": unpack(row.tags), "reasons": unpack(row.reasons)})
 
 
-def _stored(row: SqlRow[Any]) -> StoredDecision:
+def _stored(row: SqlRow[Any], vault: Vault | None) -> StoredDecision:
     receipt = Receipt(row.record_id, bytes(row.leaf_hash), row.promised_at, row.publish_by, row.key_id, bytes(row.signature))
+    try:
+        columns = opened(vault, row.record_id, bytes(row.body), bytes(row.seeds), bytes(row.response))
+    except Erased:
+        columns = Columns(b"", b"", b"")  # the key is gone, and what it opened is as good as gone
+    response = columns.response or b""
     return StoredDecision(
-        line=_line(row),
-        response=decompress(bytes(row.response)),
+        line=_line(row, {} if vault is None else vault.names([row.customer_id])),
+        response=decompress(response) if response else b"",
         entry=bytes(row.entry),
-        body=bytes(row.body),
-        seeds=bytes(row.seeds),
+        body=columns.body,
+        seeds=columns.seeds,
         receipt=receipt,
         seq=row.seq,
     )
-
-
-def _read(row: SqlRow[Any]) -> StoredDecision | Damaged:
-    try:
-        return _stored(row)
-    except RecordCorrupt as error:
-        return Damaged(_line(row), error)
 
 
 def _digest(filters: Filters) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from governance.ledger.errors import TileInvalid
@@ -48,14 +49,16 @@ class TileFolder:
         Raises:
             TileInvalid: it is not there, or has a length that it cannot have.
         """
-        path = self.folder / tile.path
         try:
-            return path.read_bytes()
+            return (self.folder / tile.path).read_bytes()
         except FileNotFoundError:
-            wider = self._wider(tile)
-        if wider is None:
-            raise TileInvalid(f"{tile.path} is not there")
-        raw = (self.folder / wider.path).read_bytes()
+            wider = self._wider(tile) or Tile(tile.level, tile.index)
+        try:
+            raw = (self.folder / wider.path).read_bytes()
+        except FileNotFoundError as error:
+            if wider.width < WIDTH:  # it was followed by the full one at this moment
+                return self.read(tile)
+            raise TileInvalid(f"{tile.path} is not there") from error
         if tile.level == ENTRIES:
             entries = unbundle(raw, wider.width)[: tile.width]
             return raw[: sum(2 + len(entry) for entry in entries)]
@@ -102,6 +105,20 @@ class TileFolder:
             return (self.folder / CHECKPOINT).read_bytes()
         except FileNotFoundError:
             return None
+
+    def published_s_ago(self) -> float:
+        """Seconds since the checkpoint was replaced; infinite when there is none."""
+        try:
+            return time.time() - (self.folder / CHECKPOINT).stat().st_mtime
+        except FileNotFoundError:
+            return float("inf")
+
+    def paths(self) -> Iterator[str]:
+        """The paths of all tiles and bundles that are there, in no order; files that are being written are left out."""
+        for folder, _, names in os.walk(self.folder / "tile"):
+            for name in names:
+                if not name.startswith("."):
+                    yield (Path(folder) / name).relative_to(self.folder).as_posix()
 
     def publish(self, checkpoint: bytes) -> None:
         """Replace the checkpoint."""
