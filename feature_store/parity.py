@@ -30,7 +30,7 @@ from feature_store.gaps import Gaps, read_gaps
 from feature_store.network import Network, Node, Rate, Stock, network_from_request, read_network
 from feature_store.order import Order
 from feature_store.reservations import NONE_RESERVED, Reserved
-from feature_store.snapshot import FeatureSnapshot
+from feature_store.snapshot import FeatureSnapshot, Origin
 from feature_store.state import EntityState
 from feature_store.tables import events
 from feature_store.times import DAY, SECOND, Millis
@@ -262,7 +262,8 @@ class _Walk:
                 new = math.nan if now is None else float(now.values[index])
                 if before is not None and now is not None and _same(old, new):
                     continue
-                odd = _Odd(feature, lane, old, new, self._excuse(feature, one.as_of))
+                pending = before is not None and before.origins[index] is Origin.PENDING
+                odd = _Odd(feature, lane, old, new, Why.AT_ONCE if pending else self._excuse(feature, one.as_of))
                 odd.notice(just_now)
                 yield odd
 

@@ -19,6 +19,8 @@ class Origin(StrEnum):
     STORE = "store"
     REQUEST = "request"
     DEFAULT = "default"
+    PENDING = "pending"
+    """Of an order that is being decided at the same time, whose event has not come in (:mod:`feature_store.pending`)."""
 
 
 @dataclass(frozen=True)

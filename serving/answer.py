@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from feature_store.entities import EntityKey
+from feature_store.pending import Pending
 from feature_store.reservations import Reservation, Reserved
 from feature_store.state import StateCorrupt
 from feature_store.times import MINUTE, Millis, now
@@ -24,6 +25,7 @@ from serving.aside import in_place
 from serving.breaker import Breaker, Breakers, Resting, TooSlow
 from serving.errors import MEDIA_TYPE, Problem, ProblemKind, fault, unavailable
 from serving.force import Force
+from serving.gone import gone_answer
 from serving.knowing import PLANS, Guards, Made, Outcomes, ReadReserved, ReadStates, States, make_decisions, nothing_reserved
 from serving.recording import Context, Timing, draft_decision, draft_order, facets, order_facets, part_key
 from serving.rendering import answer_json, order_json, to_bytes
@@ -120,6 +122,7 @@ class Answerer:
     def __init__(self, edges: Edges) -> None:
         self._edges = edges
         self._in_flight: set[tuple[str, str]] = set()
+        self._pending = Pending()
 
     def health(self) -> dict[str, Any]:
         """What operators want to know of this process: the breakers, and how much was shed."""
@@ -162,7 +165,14 @@ class Answerer:
         for overtaken in range(PLANS + 1):
             # 2. Know, 3. Score, 4. Constrain: inside the deadline, or the declared fallback.
             outcomes = await make_decisions(
-                admitted, force, self._read, timing.started_at, reserved=self._reserved, overtaken=overtaken, guards=self._edges.guards
+                admitted,
+                force,
+                self._read,
+                timing.started_at,
+                reserved=self._reserved,
+                overtaken=overtaken,
+                guards=self._edges.guards,
+                pending=self._pending,
             )
             if isinstance(outcomes, Problem):
                 return refuse(outcomes)
@@ -207,7 +217,9 @@ class Answerer:
             return Problem(ProblemKind.INTERNAL, "The decision cannot be recorded as it is; nothing was told. The failure was logged.")
 
     async def _dry_run(self, admitted: Admitted, force: Force, timing: Timing) -> Reply:
-        outcomes = await make_decisions(admitted, force, self._read, timing.started_at, reserved=self._reserved, guards=self._edges.guards)
+        outcomes = await make_decisions(
+            admitted, force, self._read, timing.started_at, reserved=self._reserved, guards=self._edges.guards, pending=self._pending
+        )
         if isinstance(outcomes, Problem):
             return refuse(outcomes)
         answers = {name: to_bytes(answer_json(one, None, timing.elapsed_ms(), recorded=False)) for name, one in outcomes.made.items()}
@@ -269,6 +281,8 @@ def _told_deadline_s(ask: Ask) -> float | None:
 def _settle(admitted: Admitted, earlier: Earlier) -> Reply | None:
     """The answer that was given before, or why this request comes too late; ``None`` when it is new."""
     if earlier.fingerprint is not None:
+        if not earlier.response:
+            return refuse(gone_answer())
         same = earlier.fingerprint == admitted.fingerprint
         return Reply(200, earlier.response) if same else refuse(_key_reused(admitted))
     order = admitted.order

@@ -18,13 +18,14 @@ import numpy as np
 from feature_store.entities import EntityKey
 from feature_store.network import network_from_request, read_network
 from feature_store.network_request import NetworkRefused, check_network
+from feature_store.pending import Pending, marked
 from feature_store.reservations import NONE_RESERVED, Reserved
 from feature_store.snapshot import FeatureSnapshot, Origin
 from feature_store.state import EntityState
 from feature_store.times import Millis
 from feature_store.views import SERVICES, Situation, entity_keys, lanes_in, snapshot_in
 from governance.controls import Mode
-from governance.decision import Decision, Failure, Inputs, decide
+from governance.decision import Decision, Failure, Inputs, Stage, decide
 from governance.precedence import PRECEDENCE, Together, resolve
 from governance.shipments import check_nodes
 from models.encoding import RowInvalid
@@ -62,10 +63,12 @@ class Known:
     Attributes:
         situation: the order among the states of its entities; all decisions of a request share what is worked out in it. ``None`` without an order.
         failure: why the store could not be read: (cause, detail).
+        connected: the same with orders that are decided at the same time and concern the same people; ``None`` where there are none.
     """
 
     situation: Situation | None = None
     failure: tuple[str, str] | None = None
+    connected: Situation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,7 @@ async def make_decisions(
     reserved: ReadReserved = nothing_reserved,
     overtaken: int = 0,
     guards: Guards | None = None,
+    pending: Pending | None = None,
 ) -> Outcomes | Problem:
     """Read, score and constrain: every decision that the request asks for.
 
@@ -135,9 +139,10 @@ async def make_decisions(
         reserved: what other orders' plans hold.
         overtaken: of how many plans for this request the pieces went to other orders; after :data:`PLANS` of them it falls back.
         guards: what stands around scoring; by default nothing that outlasts this request.
+        pending: orders that are decided at the same time.
     """
     guards = guards or Guards(Breakers.of(), in_place())
-    known = await _read_known(admitted, read, reserved, at)
+    known = _connected(admitted, await _read_known(admitted, read, reserved, at), pending, at)
     made: dict[str, Made] = {}
     skipped: dict[str, str] = {}
     for decision_type in admitted.types:
@@ -155,6 +160,22 @@ async def make_decisions(
         made[decision_type] = found
     outcomes = {decision_type: one.decision.outcome for decision_type, one in made.items()}
     return Outcomes(made, skipped, resolve(outcomes) if admitted.ask.type == ORDERS else None)
+
+
+def _connected(admitted: Admitted, known: Known, pending: Pending | None, at: Millis) -> Known:
+    """What is known, and what orders of the same card, device, ... do to it that are decided at the same time."""
+    situation = known.situation
+    if pending is None or situation is None or DecisionType.FRAUD not in admitted.types:
+        return known
+    order, keys = situation.order, entity_keys(situation.order, DecisionType.FRAUD)
+    try:
+        states = pending.seen_with(order, keys, situation.states, at)
+    except Exception:  # a damaged state falls back when its features are computed, and says so there
+        log.exception("orders of the same moment could not be taken into account")
+        return known
+    if admitted.stage is Stage.LIVE:
+        pending.note(order, keys, at)
+    return known if states is situation.states else replace(known, connected=Situation(order, states, at))
 
 
 async def _read_known(admitted: Admitted, read: ReadStates, reserved: ReadReserved, at: Millis) -> Known:
@@ -284,7 +305,10 @@ def _know(admitted: Admitted, force: Force, inputs: Inputs, known: Known) -> Inp
         check_nodes(situation.order, network, body.constraints)
         lanes = lanes_in(situation) if inputs.type in force.models else []
         return replace(inputs, network=network, lanes=tuple(lanes), constraints=body.constraints, weights=body.weights)
-    snapshot = snapshot_in(SERVICES[inputs.type], situation)
+    if inputs.type == DecisionType.FRAUD and known.connected is not None:
+        snapshot = marked(snapshot_in(SERVICES[inputs.type], known.connected), situation.states, known.connected.states)
+    else:
+        snapshot = snapshot_in(SERVICES[inputs.type], situation)
     return replace(inputs, snapshot=snapshot, network=situation.network if inputs.type == DecisionType.ACCEPTANCE else None)
 
 

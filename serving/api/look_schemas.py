@@ -231,7 +231,7 @@ class Contribution(BaseModel):
     label: Texts
     unit: str | None
     usual: float | str | bool | None
-    origin: Annotated[str | None, Field(description="store, request or default")]
+    origin: Annotated[str | None, Field(description="store, request, default, or pending: of an order decided at the same moment")]
     event_time: Time | None
     age_s: float | None
 
