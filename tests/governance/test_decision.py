@@ -228,3 +228,88 @@ def test_the_strictest_word_counts(outcomes: dict[str, str]) -> None:
     expected = Outcome.STOP if Outcome.STOP in said else Outcome.HOLD if Outcome.HOLD in said else Outcome.PROCEED
     assert together.outcome is expected
     assert (together.decided_by is None) == (not said)
+
+
+def snapshot(**features: float) -> FeatureSnapshot:
+    names = tuple(features)
+    return FeatureSnapshot(names, np.array(list(features.values())), (None,) * len(names), (Origin.STORE,) * len(names), "v", AT)
+
+
+PRESALE = {"tags": ["presale"], "promised_by": "2026-11-18T00:00:00.000Z"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "features", "code", "queue"),
+    [
+        (PRESALE, {"presale_lead_days": 6.0, "presale_supplier_delay_days": 2.0}, "PRESALE_WINDOW_TOO_SHORT", "presale"),
+        (PRESALE, {"presale_supplier_load": 1.6, "presale_supplier_delay_days": 0.0}, "SUPPLIER_AT_RISK", "presale"),
+        ({"tags": ["cross_border"], "promised_by": "2026-11-12T00:00:00.000Z"}, {}, "CUSTOMS_WINDOW_TOO_SHORT", "cross_border"),
+        (
+            {"tags": ["cross_border"], "promised_by": "2026-11-20T00:00:00.000Z", "lines": [
+                {"line_id": "1", "sku": "A", "qty": 60, "unit_price": {"amount": "100", "currency": "CNY"}}]},
+            {}, "CUSTOMS_VALUE_ABOVE_LIMIT", "cross_border",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_model_cannot_know_of_an_order_is_a_constraint(
+    changes: dict[str, Any], features: dict[str, float], code: str, queue: str
+) -> None:
+    made = decided("acceptance", Says(0.01), order=order(**changes), snapshot=snapshot(**features))
+    assert (made.outcome, made.reasons[0].code) == ("HOLD", code)
+    assert made.review is not None
+    assert made.review.queue == queue
+
+
+def test_presale_goods_that_can_come_in_time_are_accepted() -> None:
+    features = snapshot(presale_lead_days=3.0, presale_supplier_delay_days=1.0, presale_supplier_load=0.9)
+    assert decided("acceptance", Says(0.01), order=order(**PRESALE), snapshot=features).outcome == "ACCEPT"
+
+
+def test_what_others_already_hold_is_not_sold_again() -> None:
+    stocked = network(A=5, B=5)
+    held = dataclasses.replace(stocked, stock=tuple(dataclasses.replace(one, reserved=7 if one.sku == "A" else 0) for one in stocked.stock))
+    made = decided("acceptance", Says(0.01), network=held)
+    assert (made.outcome, made.reasons[0].code) == ("HOLD", "OVERSOLD")
+    taken = dataclasses.replace(held, stock=tuple(dataclasses.replace(one, reserved=min(one.reserved, 5)) for one in held.stock))
+    assert decided("acceptance", Says(0.01), network=taken).outcome == "ACCEPT_PARTIAL", "all taken is not too much taken"
+
+
+@pytest.mark.parametrize(
+    ("features", "code"),
+    [
+        ({"launch_pieces": 4.0, "ip_pieces_1h": 0.0}, "LAUNCH_LIMIT_EXCEEDED"),
+        ({"launch_pieces": 2.0, "ip_pieces_1h": 7.0}, "LAUNCH_BOUGHT_IN_CONCERT"),
+        ({"device_orders_1h": 5.0, "card_orders_1d": 0.0}, "ORDER_BURST"),
+        ({"device_orders_1h": 0.0, "card_orders_1d": 5.0}, "ORDER_BURST"),
+    ],
+)
+def test_hoarding_scalping_and_bursts_are_reviewed_whatever_the_model_says(features: dict[str, float], code: str) -> None:
+    made = decided("fraud", Says(0.001), snapshot=snapshot(**features))
+    assert (made.outcome, made.reasons[0].code) == ("REVIEW", code)
+    usual = decided("fraud", Says(0.001), snapshot=snapshot(launch_pieces=1.0, ip_pieces_1h=2.0, device_orders_1h=1.0, card_orders_1d=1.0))
+    assert usual.outcome == "ALLOW"
+
+
+@pytest.mark.parametrize(
+    ("decision_type", "probability", "outcome"), [("fraud", 0.19, "REVIEW"), ("fraud", 0.76, "REVIEW"), ("my-type", 0.5005, "REVIEW")]
+)
+def test_too_near_to_a_threshold_abstains(decision_type: str, probability: float, outcome: str) -> None:
+    made = decided(decision_type, Says(probability), order=None if decision_type == "my-type" else order())
+    assert (made.outcome, made.status, made.reasons[0].code) == (outcome, Status.ABSTAINED, "TOO_NEAR_THRESHOLD")
+
+
+def test_acceptance_abstains_near_the_threshold_that_its_costs_give() -> None:
+    costs = decided("acceptance", Says(0.3)).details["costs"]
+    near = decided("acceptance", Says(costs["hold_from"] - 0.005))
+    assert (near.outcome, near.status, near.reasons[0].code) == ("HOLD", Status.ABSTAINED, "TOO_NEAR_THRESHOLD")
+    assert decided("acceptance", Says(costs["hold_from"] - 0.02)).outcome == "ACCEPT"
+    assert near.policy is not None
+    assert any("cost.hold_from" in result.detail for result in near.policy.results)
+
+
+def test_facts_of_fraud_tell_what_counts_more_than_nought() -> None:
+    told = decided("fraud", Says(0.01), snapshot=snapshot(amount=9.0, card_chargebacks=2.0, device_orders_1h=0.0, device_customers_30d=3.0))
+    assert told.details["facts"] == [
+        {"feature": "card_chargebacks", "value": 2, "unit": "payments"},
+        {"feature": "device_customers_30d", "value": 3, "unit": "customers"},
+    ]
