@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -35,6 +36,9 @@ _ORIGINS = {origin.value: origin for origin in Origin}
 _PARTS = ("nodes", "stock", "rates")
 
 T = TypeVar("T", Node, Stock, Rate)
+
+_FRAMES = 64
+"""Nodes and rates that many decisions saw alike are read once; so many of them are remembered."""
 
 
 class Why(StrEnum):
@@ -177,11 +181,21 @@ def _snapshot(told: Mapping[str, Any], values: Any, event_times: Sequence[Any], 
 def _network(told: Mapping[str, Any] | None, body: Mapping[str, Any], decision_type: str, at: Millis) -> Network | None:
     if told is None:
         return None
-    nodes, stock = tuple(read_values(Node, told["nodes"])), tuple(read_values(Stock, told["stock"]))
-    rates = tuple(read_values(Rate, told["rates"]))
+    nodes, rates = _nodes(orjson.dumps(told["nodes"])), _rates(orjson.dumps(told["rates"]))
+    stock = tuple(read_values(Stock, told["stock"]))
     # An acceptance reads the store's network, whatever the request tells the plan.
     supplied = frozenset(part for part in _PARTS if decision_type == DecisionType.SPLIT_ORDER and body.get(part) is not None)
     return Network(nodes, stock, rates, ages(nodes, stock, rates, at), supplied)
+
+
+@lru_cache(maxsize=_FRAMES)
+def _nodes(text: bytes) -> tuple[Node, ...]:
+    return tuple(read_values(Node, orjson.loads(text)))
+
+
+@lru_cache(maxsize=_FRAMES)
+def _rates(text: bytes) -> tuple[Rate, ...]:
+    return tuple(read_values(Rate, orjson.loads(text)))
 
 
 def read_values(kind: type[T], rows: Sequence[Sequence[Any]]) -> list[T]:
