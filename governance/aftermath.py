@@ -17,10 +17,11 @@ from sqlalchemy import Connection, Engine, func, select
 from feature_store.database import reading
 from feature_store.times import Millis
 from governance.ledger.canonical import canonical
-from governance.ledger.errors import RecordCorrupt
+from governance.ledger.errors import Erased, RecordCorrupt
 from governance.ledger.opened import read_groups
 from governance.ledger.rows import unpack
 from governance.ledger.tables import decisions, records
+from governance.ledger.vault import opened, vault_of
 from governance.outcomes import labels_of
 from governance.review_tables import overrides, reviews
 
@@ -205,11 +206,13 @@ class AftermathReader:
         if not record_ids:
             return {}
         found: dict[str, str] = {}
+        vault = vault_of(self.engine)
         with self._reading.connect() as connection:
             rows = connection.execute(select(records.c.record_id, records.c.body).where(records.c.record_id.in_(list(record_ids)))).all()
         for row in rows:
-            with contextlib.suppress(RecordCorrupt, KeyError, TypeError):
-                found[row.record_id] = str(read_groups(bytes(row.body))["outcome"]["note"])
+            with contextlib.suppress(Erased, RecordCorrupt, KeyError, TypeError):
+                body = opened(vault, row.record_id, bytes(row.body), b"").body
+                found[row.record_id] = str(read_groups(body)["outcome"]["note"])
         return found
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select
 
 from feature_store.database import reading
 from feature_store.times import SECOND, Millis, format_time
-from governance.ledger.errors import RecordCorrupt
+from governance.ledger.errors import Erased, RecordCorrupt
 from governance.ledger.record import Kind
 from governance.ledger.store import DecisionReader, StoredDecision
 from governance.ledger.tables import decisions
@@ -139,7 +139,7 @@ class Labelling:
         except LabelRefused as error:
             return NotTaken(index, "label", str(error))
         except RecordCorrupt:
-            return NotTaken(index, "decision_id", "the record of this decision cannot be read any more")
+            return NotTaken(index, "decision_id", "what the record of this decision held was erased, or cannot be read any more")
 
     def _newest(self, told: Told, owner: str | None) -> str | None:
         column = decisions.c
@@ -170,6 +170,10 @@ class Labelling:
 
 
 def _fitted(index: int, told: Told, stored: StoredDecision, labels: Sequence[str]) -> _Fit:
+    if stored.erased:
+        raise LabelRefused(f"the decision {stored.line.record_id} was erased with the person that it was about")
+    if stored.erased:
+        raise Erased(stored.line.record_id)
     groups, kind = stored.groups, stored.line.type
     confidence = groups.get("confidence") or {}
     classes: Sequence[str] = labels

@@ -45,6 +45,10 @@ class OverrideRefused(Exception):
     """The state of the decision does not allow it; the message says what happened and who or what was first."""
 
 
+class DecisionErased(OverrideRefused):
+    """What the record held of a person was erased: there is nothing to judge."""
+
+
 class OrderSuperseded(OverrideRefused):
     """A later version of the order was decided."""
 
@@ -105,8 +109,11 @@ def groups_of(stored: StoredDecision) -> Mapping[str, Any]:
     """The groups of a decision's record.
 
     Raises:
+        DecisionErased: the person they speak of was erased.
         OverrideRefused: they cannot be read any more.
     """
+    if stored.erased:
+        raise DecisionErased(f"What decision {stored.line.record_id} held of its customer was erased, so nobody can judge it.")
     try:
         return stored.groups
     except RecordCorrupt as error:

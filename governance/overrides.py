@@ -21,6 +21,7 @@ from governance.ledger.rows import pack
 from governance.ledger.store import DecisionReader
 from governance.ledger.tables import decisions
 from governance.override_checks import (
+    DecisionErased,
     DecisionUnknown,
     OrderSuperseded,
     OverrideInvalid,
@@ -39,7 +40,7 @@ from governance.reviews import expire_one
 from governance.settling import Act, Desk, Locked, in_transaction, lock, put_in_force, record
 
 __all__ = [
-    "Adoption", "DecisionUnknown", "OrderSuperseded", "OverrideInvalid", "OverrideRefused", "Overrides", "SamePerson", "Settled", "Wanted",
+    "Adoption", "DecisionErased", "DecisionUnknown", "OrderSuperseded", "OverrideInvalid", "OverrideRefused", "Overrides", "SamePerson", "Settled", "Wanted",
     "adoption",
 ]  # fmt: skip
 
@@ -87,6 +88,7 @@ class Overrides:
 
         Raises:
             DecisionUnknown: there is no such decision.
+            DecisionErased: what it held of its customer was erased.
             OverrideInvalid: the type has no such outcome, or there is no such reason.
             OrderSuperseded: a later version of the order was decided.
             OverrideRefused: it was settled otherwise, its time is over, or something happened since it was looked at.

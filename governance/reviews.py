@@ -11,7 +11,7 @@ import struct
 import uuid
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any, Final
 
 import orjson
@@ -27,6 +27,7 @@ from governance.ledger.errors import CursorInvalid
 from governance.ledger.record import Kind
 from governance.ledger.rows import unpack
 from governance.ledger.tables import decisions
+from governance.ledger.vault import vault_of
 from governance.review_tables import reviews as table
 from governance.settling import SYSTEM, Act, Desk, Locked, close, close_superseded, in_transaction, lapse, lock, put_in_force, record
 
@@ -153,7 +154,7 @@ class ReviewQueue:
             statement = statement.where(tuple_(*keys) < after if descending else tuple_(*keys) > after)
         statement = statement.order_by(*(key.desc() if descending else key for key in keys)).limit(limit + 1)
         with self._reading.connect() as connection:
-            cases = [_case(row) for row in connection.execute(statement)]
+            cases = _cases(connection, connection.execute(statement).all())
         more = len(cases) > limit
         return Slice(tuple(cases[:limit]), _write(cases[limit - 1], digest, wanted) if more else None)
 
@@ -187,8 +188,8 @@ class ReviewQueue:
         """One decision that waits, or did; ``None`` for one that was never held."""
         found = select(*_COLUMNS).join_from(table, decisions, decisions.c.record_id == table.c.record_id)
         with self._reading.connect() as connection:
-            row = connection.execute(found.where(table.c.record_id == record_id)).one_or_none()
-        return None if row is None else _case(row)
+            cases = _cases(connection, connection.execute(found.where(table.c.record_id == record_id)).all())
+        return cases[0] if cases else None
 
 
 def next_due(engine: Engine) -> Millis | None:
@@ -320,6 +321,15 @@ _PLACE: Final = (
     "claimed_until",
 )  # fmt: skip
 _COLUMNS: Final = (*(table.c[name] for name in _PLACE), *(decisions.c[name] for name in _TOLD))
+
+
+def _cases(connection: Connection, rows: Sequence[Any]) -> list[Case]:
+    """Cases with the customers' ids in the place of their pseudonyms."""
+    vault, cases = vault_of(connection), [_case(row) for row in rows]
+    if vault is None:
+        return cases
+    names = vault.names(one.customer_id for one in cases)
+    return [replace(one, customer_id=names.get(one.customer_id or "", one.customer_id)) for one in cases]
 
 
 def _case(row: Any) -> Case:

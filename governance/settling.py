@@ -17,7 +17,9 @@ from governance.ledger.log import append
 from governance.ledger.receipt import Signer
 from governance.ledger.record import Draft, Kind, about_customer, seal
 from governance.ledger.rows import RecordRow
+from governance.ledger.subject_keys import MARK
 from governance.ledger.tables import decisions, records
+from governance.ledger.vault import vault_of
 from governance.review_tables import overrides, reviews
 from models.specs import DecisionType, Outcome
 
@@ -102,7 +104,17 @@ def lock(connection: Connection, decision_id: str) -> Locked | None:
         return None
     connection.execute(select(reviews.c.record_id).where(reviews.c.record_id == decision_id).with_for_update()).all()
     leaf = connection.execute(select(records.c.leaf_hash).where(records.c.record_id == decision_id)).scalar_one()
-    return Locked(Decided(row.record_id, row.type, row.outcome, row.order_id, row.order_version), row.customer_id, bytes(leaf))
+    return Locked(
+        Decided(row.record_id, row.type, row.outcome, row.order_id, row.order_version), _customer(connection, row.customer_id), bytes(leaf)
+    )
+
+
+def _customer(connection: Connection, stored: str | None) -> str | None:
+    """The customer behind what stands in the column; ``None`` for one who was erased: nothing more is written about them."""
+    if stored is None or not stored.startswith(MARK):
+        return stored
+    vault = vault_of(connection)
+    return None if vault is None else vault.names([stored]).get(stored)
 
 
 def record(connection: Connection, desk: Desk, locked: Locked, act: Act, at: Millis) -> str:

@@ -16,6 +16,7 @@ from governance.access import Principal
 from governance.aftermath import AftermathReader
 from governance.override_checks import LONGEST_NOTE
 from governance.overrides import (
+    DecisionErased,
     DecisionUnknown,
     OrderSuperseded,
     OverrideInvalid,
@@ -104,6 +105,8 @@ def _problem(error: Exception) -> Problem:
             return not_found(str(error))
         case OverrideInvalid():
             return invalid([fault([error.place], str(error))])
+        case DecisionErased():
+            return Problem(ProblemKind.ERASED, str(error))
         case OrderSuperseded():
             return Problem(ProblemKind.SUPERSEDED, str(error))
         case SamePerson():

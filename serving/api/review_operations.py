@@ -19,7 +19,7 @@ OVERRIDE_EXAMPLE = {
     "note": "Called back on the known number; the order is theirs.",
 }
 PART_EXAMPLE = {"outcome": "ACCEPT_PARTIAL", "accepted_lines": ["1"], "reason_code": "STOCK_CONFIRMED"}
-_SETTLING = (*BODY, _K.NOT_FOUND, _K.CONFLICT, _K.SUPERSEDED, _K.SAME_PERSON, _K.NOT_DURABLE)
+_SETTLING = (*BODY, _K.NOT_FOUND, _K.CONFLICT, _K.SUPERSEDED, _K.ERASED, _K.SAME_PERSON, _K.NOT_DURABLE)
 
 REVIEW_DECISIONS: tuple[Operation, ...] = (
     Operation(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -19,10 +20,13 @@ from governance.access import Role, create_key
 from governance.ledger.opened import check, read_groups
 from governance.ledger.store import StoredDecision
 from governance.ledger.tables import records
+from governance.ledger.vault import SEALED, load_vault, vault_of, with_vault
 from governance.review_tables import overrides, reviews
-from governance.reviews import expire_due
+from governance.reviews import ReviewQueue, expire_due
+from governance.reviews import Wanted as Queued
 from governance.settling import Desk
 from serving.api.schemas import CUSTOM_EXAMPLE
+from tests.serving.conftest import make_service
 
 KEYS = itertools.count(1)
 WANTED = {"outcome": "ACCEPT", "reason_code": "CUSTOMER_VERIFIED", "note": "called back"}
@@ -355,3 +359,37 @@ def with_parameter(stored: StoredDecision) -> Any:
     groups = read_groups(stored.body, stored.response)
     groups["policy"]["parameters"]["second_person_above"] = 5
     return groups
+
+
+@pytest.fixture
+def sealed(sqlite_engine: Any, force: Any, tmp_path: Path) -> Iterator[Any]:
+    """The whole thing, with the records of persons sealed under their keys."""
+    (tmp_path / "subjects").mkdir()
+    vault = load_vault(tmp_path / "subjects")
+    made, recorder = make_service(with_vault(sqlite_engine, vault), force)
+    yield made
+    recorder.close()
+
+
+def test_what_is_written_about_a_person_is_sealed_and_read_again(sealed: Any, body: Callable[..., Any]) -> None:
+    decision = held(sealed, body)
+    assert override(sealed, decision).status == 200
+    assert since(sealed, decision)["overrides"][0]["note"] == "called back"
+    with sealed.engine.connect() as connection:
+        row = connection.execute(select(records).where(records.c.kind == "override")).one()
+    assert b"called back" not in bytes(row.body)
+    assert bytes(row.body).startswith(SEALED)
+    page = ReviewQueue(sealed.engine).page(Queued(state="closed"), at=now())
+    assert [one.customer_id for one in page.cases] == ["C-9"]
+
+
+def test_nobody_judges_what_was_erased_but_its_time_still_ends(sealed: Any, body: Callable[..., Any]) -> None:
+    decision = held(sealed, body)
+    keys = vault_of(sealed.engine).keys
+    keys.destroy([*keys.find(["customer:C-9"]).values()], now())
+    told = override(sealed, decision)
+    assert (told.status, told.json["type"]) == (410, "urn:ordinance:problem:erased")
+    assert expire_due(desk(sealed, parse_time(decision["review"]["due_at"]))) == 1
+    with sealed.engine.connect() as connection:
+        row = connection.execute(select(records).where(records.c.kind == "expiry")).one()
+    assert read_groups(bytes(row.body))["order"]["customer_id"] is None
