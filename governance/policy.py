@@ -107,7 +107,7 @@ class Check:
 _ASKED_FOR = ("order.", "stock.", "plan.", "params.")
 
 ON_BLOCK_LIST, ON_ALLOW_LIST = "block_list", "allow_list"
-_LISTED: Mapping[str, tuple[str, Mapping[str, str]]] = {
+LISTED: Mapping[str, tuple[str, Mapping[str, str]]] = {
     BLOCK: ("ON_BLOCK_LIST", {"en": "A part of the order is on the block list", "zh": "订单中的某项在拦截名单中"}),
     ALLOW: ("ON_ALLOW_LIST", {"en": "A part of the order is on the allow list", "zh": "订单中的某项在放行名单中"}),
 }
@@ -268,7 +268,7 @@ class Policy:
         """Judge an order that is on a list: constraints, then the block list, then the allow list, then rules."""
         blocked, allowed = first_on(BLOCK, listed), first_on(ALLOW, listed)
         hard, rules = [check for check in objecting if check.hard], [check for check in objecting if not check.hard]
-        word = Check(ON_BLOCK_LIST, False, "", BLOCKED[self.type], (), Status.DECIDED, *_LISTED[BLOCK])
+        word = Check(ON_BLOCK_LIST, False, "", BLOCKED[self.type], (), Status.DECIDED, *LISTED[BLOCK])
         overruled = [check for check in rules if allowed and not blocked and check.judges_by_model]
         standing = [*hard, *([word] if blocked else []), *(check for check in rules if check not in overruled)]
         of_lists = [
@@ -285,7 +285,7 @@ class Policy:
             objecting=tuple(standing),
             results=(*told[:constraints], *of_lists, *told[constraints:]),
             overruled=tuple(overruled),
-            allowed=Check(ON_ALLOW_LIST, False, "", self.default_outcome, (), Status.DECIDED, *_LISTED[ALLOW])
+            allowed=Check(ON_ALLOW_LIST, False, "", self.default_outcome, (), Status.DECIDED, *LISTED[ALLOW])
             if allowed and not blocked and not hard
             else None,
         )

@@ -20,6 +20,8 @@ from governance.policy_document import default_policies
 from governance.policy_store import SHIPPED, find_policy, keep_policies
 from governance.reconstruct import rebuild
 from serving.console.app import create_console
+from serving.console.joined.cards import Cards
+from serving.console.joined.decisions import RecordedDecisions
 from serving.console.joined.wire import join
 from serving.controls import Controls
 from serving.loading import ForceKeeper
@@ -256,3 +258,15 @@ def test_every_change_arrives_by_itself_and_no_request_fails_meanwhile(house: Ho
         ("fraud-east", "BLOCK", "decided"),
         ("fraud-east", "REVIEW", "fallback"),
     ]
+
+
+def test_the_pages_know_the_words_of_every_policy_and_list_that_ever_judged(house: House, body: Callable[..., Any], tmp_path: Path) -> None:
+    house.roll_out(launch())
+    house.ask("POST", "/v1/lists", OWNER, expect=201, json={"list": "allow", "kind": "device", "value": "D-5", "reason": "ours"})
+    house.keeper.refresh()
+    made = house.decide(body(), "east")
+    facts = RecordedDecisions(house.service.reader, Cards(tmp_path)).get(made["decision_id"])
+    assert facts is not None
+    assert facts.checks["large"] == {"en": "large", "zh": "大额"}
+    assert facts.checks["allow_list"]["zh"]
+    assert RecordedDecisions(house.service.reader, Cards(tmp_path)).reason_text("SWITCHED_TO_HOLD", "zh") == "该类决策已被停用，暂转人工"

@@ -11,12 +11,16 @@ import orjson
 
 from feature_store.views import SERVICES
 from governance.aftermath import AftermathReader, Decided
-from governance.completion import NO_MODEL
+from governance.completion import NO_MODEL, NO_MODEL_CODE, RULES_ONLY, RULES_ONLY_CODE
+from governance.controls import ALLOW, BLOCK
+from governance.decision import HELD, HELD_TEXT
 from governance.ledger.errors import CursorInvalid, RecordCorrupt
 from governance.ledger.opened import numbers
 from governance.ledger.store import DecisionLine as StoredLine
 from governance.ledger.store import DecisionReader, Filters, StoredDecision
+from governance.policy import LISTED, ON_ALLOW_LIST, ON_BLOCK_LIST
 from governance.policy_document import default_policies
+from governance.policy_store import find_policy
 from models.features import LANGUAGES, FeatureCard
 from models.specs import SPECS
 from serving.console.joined.cards import Card, Cards
@@ -92,6 +96,14 @@ class RecordedDecisions:
             detail = f"The record {stored.line.record_id} is damaged: {error}. 'ordinance verify' says what else is, and a backup holds it whole."
             raise Refused(Problem(ProblemKind.INTERNAL, detail)) from error
 
+    def _check_texts(self, digest: str | None) -> Mapping[str, Mapping[str, str]]:
+        """What each check of a policy says, by its id; a rule without a text of its own keeps its id."""
+        policy = next((policy for policy in default_policies().values() if policy.digest == digest), None)
+        if policy is None and digest is not None:
+            policy = find_policy(self._reader.engine, digest)
+        of_lists = {ON_BLOCK_LIST: LISTED[BLOCK][1], ON_ALLOW_LIST: LISTED[ALLOW][1]}
+        return of_lists | {check.id: check.text for check in policy.checks if check.text} if policy else of_lists
+
     def _opened(self, stored: StoredDecision) -> DecisionFacts:
         groups, answer = stored.groups, orjson.loads(stored.response)
         snapshot = groups.get("snapshot") or {}
@@ -110,7 +122,7 @@ class RecordedDecisions:
             as_of=snapshot.get("as_of"),
             view_version=snapshot.get("view_version"),
             marks=_marks(groups, card),
-            checks=_check_texts(stored.line.policy_digest),
+            checks=self._check_texts(stored.line.policy_digest),
             order=request.get("order"),
             sequence=stored.seq,
             raw={"answer": answer, "record": record_json(stored)},
@@ -173,14 +185,8 @@ def _marks(groups: Mapping[str, Any], card: Card | None) -> tuple[float, ...]:
     return tuple(sorted(marks))
 
 
-def _check_texts(digest: str | None) -> Mapping[str, Mapping[str, str]]:
-    """What each check of a policy says, by its id; a rule without a text of its own keeps its id."""
-    policy = next((policy for policy in default_policies().values() if policy.digest == digest), None)
-    return {check.id: check.text for check in policy.checks if check.text} if policy else {}
-
-
 def _reason_texts() -> Mapping[str, Mapping[str, str]]:
-    texts: dict[str, Mapping[str, str]] = {"NO_MODEL": NO_MODEL}
+    texts: dict[str, Mapping[str, str]] = {NO_MODEL_CODE: NO_MODEL, RULES_ONLY_CODE: RULES_ONLY, HELD: HELD_TEXT, **dict(LISTED.values())}
     for service in SERVICES.values():
         for feature in service.features:
             texts.setdefault(feature.reason, feature.meaning)
