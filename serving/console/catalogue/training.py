@@ -154,6 +154,24 @@ TRAINING = {
     ),
     "training.excluded": Message("Columns left out", "被排除的列"),
     "training.excluded_none": Message("No column was left out.", "没有排除任何列。"),
+    "worth.title": Message("What it is worth", "价值"),
+    "worth.hint": Message("under its policy, per 1,000 orders that it had not seen", "按其策略，每千个未见过的订单"),
+    "worth.with_model": Message("Cost with the model", "使用模型的成本"),
+    "worth.rules_only": Message("Cost by rules only", "仅按规则的成本"),
+    "worth.nobody_decides": Message("Cost when nobody decides", "不作决策的成本"),
+    "worth.saved": Message("Saved by the model", "模型节省"),
+    "worth.between": Message("{value} ({low} to {high})", "{value}（{low} 至 {high}）"),
+    "worth.gaps": Message("Are all treated alike?", "各群体是否同等对待？"),
+    "worth.no_gap": Message("No segment is clearly treated otherwise than another.", "各群体之间没有明显差异。"),
+    "worth.accept_rate": Message(
+        "Let through: from {low} ({least}) to {high} ({most}).", "通过率：从 {low}（{least}）到 {high}（{most}）。"
+    ),
+    "worth.false_alarm_rate": Message(
+        "Good ones stopped: from {low} ({least}) to {high} ({most}).", "正常单被拦下的比例：从 {low}（{least}）到 {high}（{most}）。"
+    ),
+    "worth.miss_rate": Message(
+        "Bad ones let through: from {low} ({least}) to {high} ({most}).", "问题单被放过的比例：从 {low}（{least}）到 {high}（{most}）。"
+    ),
     "training.limits": Message("What it cannot do", "局限"),
     "training.data": Message("The data", "数据"),
     "training.endpoint": Message("Endpoint", "接口"),

@@ -199,6 +199,8 @@ class TrainingReport:
     endpoint: Endpoint | None
     publish_href: str | None
     publish_note: str
+    worth: tuple[Pair, ...] = ()
+    gaps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

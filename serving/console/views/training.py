@@ -27,7 +27,7 @@ from serving.console.contexts import (
 )
 from serving.console.messages import say, say_or
 from serving.console.ports import DriverFact, ModelFacts, ProgressFacts, TrainingFacts
-from serving.console.views import plan, words
+from serving.console.views import plan, words, worth
 from serving.console.views.dataset import state_badge
 from serving.console.views.problems import row as problem_row
 
@@ -156,6 +156,8 @@ def _report(language: str, watched: Watched) -> TrainingReport:
         endpoint=_endpoint(language, watched),
         publish_href=f"/console/train/runs/{watched.training.training_id}/publish" if may_publish else None,
         publish_note=_publish_note(language, watched),
+        worth=worth.worth(language, evaluation),
+        gaps=worth.gaps(language, evaluation),
     )
 
 
