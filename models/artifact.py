@@ -263,6 +263,22 @@ def load_artifact(folder: Path, digest: str) -> ModelArtifact:
         raise ArtifactCorrupt(folder / CARD_FILE, f"not a card of format {FORMAT}: {error!r}") from error
 
 
+def verify_artifact(folder: Path, digest: str) -> int:
+    """Check every byte of an artifact without loading it; returns how many bytes its files have.
+
+    Raises:
+        ArtifactCorrupt: a file is missing, or is not what the digest covers.
+    """
+    manifest = _read(folder / MANIFEST_FILE)
+    if _digest(manifest) != digest:
+        raise ArtifactCorrupt(folder / MANIFEST_FILE, f"its digest is {_digest(manifest)}, not {digest}")
+    try:
+        names = list(json.loads(manifest)["files"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactCorrupt(folder / MANIFEST_FILE, "lists no files") from error
+    return len(manifest) + sum(len(_checked(folder, manifest, name)) for name in names)
+
+
 def _checked(folder: Path, manifest: bytes, name: str) -> bytes:
     data = _read(folder / name)
     if _entry(data) != _listed(manifest, name, folder):

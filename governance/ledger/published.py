@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from sqlalchemy import Connection, Engine, case, func, select
 
 from feature_store.database import reading
 from feature_store.times import Millis
-from governance.ledger.checkpoint import TlogProof, read_checkpoint
+from governance.ledger.checkpoint import Checkpoint, TlogProof, read_checkpoint
 from governance.ledger.errors import LogCorrupt, NoteInvalid, ProofInvalid, TileInvalid
 from governance.ledger.notes import NoteKey
 from governance.ledger.tables import decisions, log_entries, log_state, promises, records
@@ -139,6 +140,28 @@ class PublishedLog:
             waiting=waiting,
             overdue=overdue,
         )
+
+
+COSIGNED = "checkpoint.cosigned"
+"""The newest checkpoint that witnesses cosigned, in the log's folder. It follows the published one, so that no witness delays that."""
+
+
+def cosigned(folder: Path) -> bytes | None:
+    """The newest checkpoint with cosignatures; ``None`` when no witness ever signed."""
+    try:
+        return (folder / COSIGNED).read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def cosigned_tree(folder: Path, keys: Sequence[NoteKey]) -> Checkpoint | None:
+    """The tree of :func:`cosigned`.
+
+    Raises:
+        NoteInvalid: it is malformed, or none of the keys of the log signed it.
+    """
+    raw = cosigned(folder)
+    return None if raw is None else read_checkpoint(raw, keys)[0]
 
 
 def not_integrated(connection: Connection, at: Millis) -> tuple[int, int]:

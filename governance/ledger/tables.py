@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from feature_store.tables import metadata
 
@@ -89,4 +103,22 @@ log_state = Table(
     Column("root", LargeBinary(32), nullable=False),
     Column("checkpoint", LargeBinary, nullable=False, comment="the signed note"),
     Column("published_at", BigInteger, nullable=False),
+)
+
+ledger_checks = Table(
+    "ledger_checks",
+    metadata,
+    Column("check_id", Integer, primary_key=True, autoincrement=True),
+    Column("started_at", BigInteger, nullable=False),
+    Column("asked_by", String(16), nullable=False, comment="schedule or command"),
+    Column("whole", Boolean, nullable=False, comment="whether every record was read again"),
+    Column("size", BigInteger, nullable=False, comment="leaves that the checkpoint covered; 0 when something was found"),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("records", BigInteger, nullable=False, comment="that were read"),
+    Column("waiting", BigInteger, nullable=False),
+    Column("overdue", BigInteger, nullable=False),
+    Column("took_ms", BigInteger, nullable=False),
+    Column("part", String(16), comment="what was found wrong; empty when nothing was"),
+    Column("problem", Text),
+    Index(None, "started_at"),
 )

@@ -134,7 +134,7 @@ class Verifier:
         trees += [*self.known, *([] if before is None else [before])]
         start = 0 if before is None else before.size // WIDTH * WIDTH
         walk = _Walk(self._tiles, published.size, start, trees)
-        checked = 0
+        waiting, checked = self._check_waiting(), 0
         for rows in self._pages(start, max([published.size, *(one.size for one in trees)]), trees):
             self._check_records(rows)
             walk.follow(rows)
@@ -143,9 +143,9 @@ class Verifier:
         walk.finish()
         if before is None:
             self._check_files(published.size)
-        waiting = self._check_outside()
+        self._check_outside()
         took_ms = round((time.perf_counter() - began) * 1e3)
-        return Verified(published.size, published.root, checked, waiting, self._overdue(published.size), took_ms)
+        return Verified(published.size, published.root, checked, waiting, self.overdue(published.size, self.clock()), took_ms)
 
     def _trees(self) -> tuple[Checkpoint, list[Known]]:
         """The published tree, and the trees that were signed. Read from the last that is written to the first."""
@@ -244,11 +244,12 @@ class Verifier:
     def _check_records(self, rows: Sequence[Row[Any]]) -> None:
         if self.records is None:
             return
-        done = [(row.seq, self._one(row._mapping, row.seq)) for row in rows]  # noqa: SLF001 - its public name for mappings
-        if self.asides:
-            with reading(self.log.engine).connect() as connection:
-                for aside in self.asides:
-                    aside(connection, done)
+        self._beside([(row.seq, self._one(row._mapping, row.seq)) for row in rows])  # noqa: SLF001 - its public name
+
+    def _beside(self, page: Sequence[tuple[int | None, CheckedRecord]]) -> None:
+        with reading(self.log.engine).connect() as connection:
+            for aside in self.asides:
+                aside(connection, page)
 
     def _one(self, row: Mapping[Any, Any], place: int | None) -> CheckedRecord:
         assert self.records is not None
@@ -275,8 +276,8 @@ class Verifier:
                 part = Part.BUNDLE if tile.level == ENTRIES else Part.TILE
                 raise Mismatch(part, path, "it differs from the wider one that followed it")
 
-    def _check_outside(self) -> int:
-        """What is not in the log: nothing but what waits for its place. Returns how many wait."""
+    def _check_outside(self) -> None:
+        """What is not in the log: nothing but what waits for its place."""
         placed = log_entries.c.record_id == records.c.record_id
         waits = promises.c.record_id == records.c.record_id
         lost = (
@@ -295,23 +296,29 @@ class Verifier:
                 found = connection.execute(statement.limit(1)).scalar()
                 if found is not None:
                     raise Mismatch(Part.PLACE, str(found), told)
-            return self._check_waiting(connection)
 
-    def _check_waiting(self, connection: Connection) -> int:
+    def _check_waiting(self) -> int:
+        """The records that have no place yet; returns how many there are."""
         if self.records is None:
-            return int(connection.execute(select(func.count()).select_from(promises)).scalar_one())
+            with reading(self.log.engine).connect() as connection:
+                return int(connection.execute(select(func.count()).select_from(promises)).scalar_one())
         columns = [*records.c, *(column.label(f"d_{column.name}") for column in decisions.c)]
         source = promises.join(records, records.c.record_id == promises.c.record_id).outerjoin(
             decisions, decisions.c.record_id == promises.c.record_id
         )
-        count = 0
-        for row in connection.execute(select(*columns).select_from(source)).mappings():
-            self._one(row, None)
-            count += 1
-        return count
+        count, last = 0, ""
+        statement = select(*columns).select_from(source).order_by(promises.c.record_id).limit(PAGE)
+        while True:
+            with reading(self.log.engine).connect() as connection:
+                rows = connection.execute(statement.where(promises.c.record_id > last)).mappings().all()
+            if not rows:
+                return count
+            self._beside([(None, self._one(row, None)) for row in rows])
+            count, last = count + len(rows), rows[-1]["record_id"]
 
-    def _overdue(self, size: int) -> int:
-        late = records.c.publish_by < self.clock()
+    def overdue(self, size: int, at: Millis) -> int:
+        """How many records that a tree of ``size`` does not cover were promised for an earlier time."""
+        late = records.c.publish_by < at
         placed = (
             select(func.count())
             .select_from(log_entries.join(records, records.c.record_id == log_entries.c.record_id))
