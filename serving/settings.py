@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,6 +30,14 @@ def _origin(url: str) -> str:
     if not 1 <= int(parts["port"]) <= 65_535:
         raise ValueError("has no port between 1 and 65535")
     return f"{parts['scheme']}://{host}:{int(parts['port'])}"
+
+
+def _networks(text: str) -> str:
+    """Networks in CIDR notation, separated by commas."""
+    for part in text.split(","):
+        if part.strip():
+            ip_network(part.strip())
+    return text
 
 
 class Settings(BaseSettings):
@@ -73,6 +81,14 @@ class Settings(BaseSettings):
     """Orders of the simulated history that fills an empty home."""
     parity_every_s: Annotated[float, Field(ge=0, le=86_400)] = 900.0
     """How often a sample of decisions is rebuilt from raw events and compared; 0 for never."""
+    webhook_networks: Annotated[str, AfterValidator(_networks)] = "127.0.0.0/8,::1/128"
+    """Networks that webhooks may go to beside public addresses, separated by commas; plain http is for loopback alone."""
+    webhook_timeout_s: Annotated[float, Field(gt=0, le=120)] = 15.0
+    """How long a receiver may take to answer one attempt."""
+    webhook_retry_s: Annotated[float, Field(gt=0, le=3_600)] = 5.0
+    """Wait after the first failed attempt; each further one is three times as long, six hours at most."""
+    webhook_give_up_s: Annotated[float, Field(ge=0, le=30 * 86_400)] = 86_400.0
+    """How long a message is tried before it becomes a dead letter."""
     drain_s: Annotated[float, Field(ge=0, le=600)] = 5.0
     """How long a stopping replica finishes what it has begun."""
 

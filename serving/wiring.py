@@ -25,6 +25,7 @@ from governance.ledger.log import Recorder
 from governance.ledger.published import PublishedLog
 from governance.ledger.receipt import Signer, load_signer
 from governance.ledger.store import DecisionReader
+from governance.ledger.vault import load_vault, with_vault
 from governance.overrides import Overrides
 from governance.policy_document import default_policies
 from governance.policy_store import SHIPPED, keep_policies
@@ -53,6 +54,7 @@ from serving.what_if import Keeping
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from serving.webhooks.keeper import Courier
     from training.service import Workshop
 
 WITHOUT_SECOND = "put in service without a second person: demo home"
@@ -86,7 +88,7 @@ def wire_base(settings: Settings) -> Base:
         DatabaseRefused: the database's URL cannot be used.
     """
     home = open_home(settings.home_folder, demo=settings.demo)
-    return Base(settings, home, make_engine(settings.resolved_database_url()), load_signer(home.keys))
+    return Base(settings, home, with_vault(make_engine(settings.resolved_database_url()), load_vault(home.keys)), load_signer(home.keys))
 
 
 def prepare_home(settings: Settings, say: Callable[[str], None] = lambda _text: None) -> bool:
@@ -216,9 +218,21 @@ async def _rehearse(answerer: Answerer, force: ForceKeeper) -> None:
             await answerer.answer(ask)
 
 
+def _courier(base: Base) -> Courier:
+    """What tells systems outside."""
+    from serving.webhooks.addresses import read_networks
+    from serving.webhooks.keeper import Courier, Patience
+    from serving.webhooks.secrets import Vault
+
+    settings = base.settings
+    patience = Patience(settings.webhook_timeout_s, round(settings.webhook_retry_s * SECOND), round(settings.webhook_give_up_s * SECOND))
+    scribe = Scribe(base.signer, settings.tenant)
+    return Courier(base.engine, scribe, Vault.of(base.home.keys), read_networks(settings.webhook_networks), patience)
+
+
 def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     """Pages, uploads, trainings and the service's own state."""
-    from serving.api import ledger, populations, system  # the decision processes load none of these
+    from serving.api import ledger, populations, system, webhooks  # the decision processes load none of these
     from serving.console.app import create_console
     from serving.console.joined.wire import join
     from serving.controls import Controls
@@ -226,6 +240,7 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     from serving.log_keeper import LogKeeper
     from serving.parity import ParityKeeper
     from serving.review_keeper import ReviewKeeper
+    from serving.webhooks.keeper import WebhookKeeper
     from training import service
 
     base = wire_base(settings)
@@ -262,6 +277,9 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     app.include_router(ledger.routes(joined, PublishedLog(base.engine, base.home.ledger, base.signer.verifier), log))
     log.start()
     ReviewKeeper(desk).start()
+    courier = _courier(base)
+    app.include_router(webhooks.routes(joined, webhooks.Office(courier.engine, courier.scribe, courier.vault, courier.networks)))
+    WebhookKeeper(courier).start()
     if every_s is not None:
         ParityKeeper(base.engine, every_s).start()
     if expiry_every_s is not None:

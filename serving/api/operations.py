@@ -21,6 +21,7 @@ from serving.api.control_operations import CONTROLS
 from serving.api.ledger_operations import LEDGER
 from serving.api.operation import ANY, BODY, DECIDING, Operation, Parameter
 from serving.api.review_operations import REVIEW_CONSOLE, REVIEW_DECISIONS
+from serving.api.webhook_operations import WEBHOOKS
 from serving.errors import ProblemKind
 from serving.lookups import DEFAULT_LIMIT, FLAG_FILTERS, LONGEST_WAIT_S, REAL_FILTERS, TEXT_FILTERS, TIME_FILTERS, WHOLE_FILTERS
 
@@ -231,6 +232,7 @@ CONSOLE: Mapping[str, Operation] = {
         *REVIEW_CONSOLE,
         *AGAIN_CONSOLE,
         *LEDGER,
+        *WEBHOOKS,
         Operation("GET", "/healthz", "The process answers", answer=looks.Alive, example="healthz", problems=()),
         Operation(
             "GET", "/readyz", "Decisions can be made", "Models are loaded and the database can be written; 503 with the reasons when not.",
