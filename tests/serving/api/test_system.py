@@ -15,7 +15,9 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from feature_store.database import make_engine
+from governance.monitoring import Watched
 from serving.api import system
+from serving.confidence import EVERY, WINDOW, ConfidenceWatch
 from serving.parity import _keep
 from tests.serving.console.watched import ODD, checked
 
@@ -108,3 +110,32 @@ def test_figures_tell_the_newest_parity_check(sqlite_engine: Engine, replica: An
 
 def test_alive_needs_nothing(sqlite_engine: Engine) -> None:
     assert get(sqlite_engine, 1, "/healthz").json() == {"status": "ok"}
+
+
+def test_live_confidence_is_told_by_version(sqlite_engine: Engine, replica: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = {"ece": 0.0123, "coverage": 0.9, "auc": None, "event_rate": 0.14, "mean_probability": 0.13, "brier": 0.1}
+    asked = []
+
+    def watch(engine: Engine, since: int) -> list[Watched]:
+        asked.append(since)
+        return [Watched("acceptance", "acceptance", 3, 412, figures, {})]
+
+    monkeypatch.setattr("serving.confidence.watch", watch)
+    told = get(sqlite_engine, replica.server_port, "/metrics").text
+    label = '{type="acceptance",name="acceptance",version="3"}'
+    assert f"ordinance_labelled_decisions{label} 412\n" in told
+    assert f"ordinance_model_calibration_error{label} 0.0123\n" in told
+    assert f"ordinance_model_interval_coverage{label} 0.9\n" in told
+    assert "ordinance_model_auc" not in told, "too few labels tell none"
+    assert len(asked) == 1
+
+
+def test_live_confidence_is_read_every_few_minutes_only(sqlite_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("serving.confidence.watch", lambda _engine, since: asked.append(since) or [])
+    start = 10 * WINDOW
+    moments = iter((start, start + EVERY - 1, start + EVERY, start + EVERY + 1))
+    watch = ConfidenceWatch(sqlite_engine, lambda: next(moments))
+    for _ in range(4):
+        assert watch.current() == []
+    assert asked == [9 * WINDOW, 9 * WINDOW + EVERY]
