@@ -47,7 +47,7 @@ REVIEW_CONSOLE: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/v1/reviews/reasons", "List the reasons of overrides", "The closed list of reason codes, with texts.",
-        answer=shapes.ReasonsAnswer, example="review_reasons",
+        answer=shapes.OverrideReasons, example="review_reasons",
     ),
     Operation(
         "POST", "/v1/reviews/{decision_id}/claim", "Take a case", "For a quarter of an hour; again to keep it. It keeps others from working on the "

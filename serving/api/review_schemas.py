@@ -148,7 +148,7 @@ class ReviewsAnswer(BaseModel):
     overdue: int
 
 
-class ReasonAnswer(BaseModel):
+class OverrideReason(BaseModel):
     """A reason code of overrides with its texts."""
 
     code: str
@@ -156,7 +156,7 @@ class ReasonAnswer(BaseModel):
     needs_note: bool
 
 
-class ReasonsAnswer(BaseModel):
+class OverrideReasons(BaseModel):
     """The closed list of reasons."""
 
-    items: list[ReasonAnswer]
+    items: list[OverrideReason]

@@ -19,7 +19,7 @@ from governance.override_reasons import REASONS
 from governance.overrides import adoption
 from governance.review_tables import reviews
 from governance.settling import Desk
-from serving.api.review_schemas import OutcomesAnswer, ReasonsAnswer, ReviewCase, ReviewsAnswer
+from serving.api.review_schemas import OutcomesAnswer, OverrideReasons, ReviewCase, ReviewsAnswer
 from serving.console.app import create_console
 from serving.console.joined.wire import join
 
@@ -148,7 +148,7 @@ def test_the_queue_is_for_reviewers(both: Both) -> None:
     for role in set(Role) - {Role.REVIEWER}:
         assert both.ask("GET", "/v1/reviews", role).status_code == 403
     told = both.ask("GET", "/v1/reviews/reasons").json()
-    ReasonsAnswer.model_validate(told)
+    OverrideReasons.model_validate(told)
     assert [one["code"] for one in told["items"]] == list(REASONS)
     assert all(one["text"]["en"] and one["text"]["zh"] for one in told["items"])
 
