@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from feature_store.views import SERVICES
 from governance import completion, decision
-from governance.policy import _LISTED
+from governance.policy import LISTED
 from governance.policy_document import default_policies
 from governance.readers import SUMMARIES, TOPIC_OF, TOPIC_TEXTS, Reader, Topic, customer_topic, tell, withhold
 from models.reasons import REST
@@ -18,7 +18,7 @@ from models.specs import SPECS, DecisionType, Outcome
 FEATURES = {kind: sorted({feature.reason for feature in service.features}) for kind, service in SERVICES.items()}
 CHECKS = {kind: sorted({check.code for check in policy.checks if check.code}) for kind, policy in default_policies().items()}
 FALLBACKS = {kind: [f"FALLBACK_{name.upper()}" for name in policy.fallbacks] for kind, policy in default_policies().items()}
-OURS = [completion.NO_MODEL_CODE, completion.RULES_ONLY_CODE, decision.HELD, REST, *(code for code, _ in _LISTED.values())]
+OURS = [completion.NO_MODEL_CODE, completion.RULES_ONLY_CODE, decision.HELD, REST, *(code for code, _ in LISTED.values())]
 CODES = [(kind, code) for kind in SPECS for code in (*FEATURES[kind], *CHECKS[kind], *FALLBACKS[kind], *OURS)]
 WORDS = {"en": "Return rate of the last 3 orders is 82 %, usual 9 %; this raises the risk of fraud", "zh": "最近3单退货率为82 %"}
 AGAINST = {Outcome.HOLD, Outcome.REJECT, Outcome.REVIEW, Outcome.BLOCK, Outcome.UNFULFILLABLE}
