@@ -23,6 +23,7 @@ from governance.shelf import Shelf
 from governance.what_if import WhatIfBody
 from serving.answer import Records, Reply, refuse
 from serving.errors import Problem, ProblemKind, not_found, unavailable, validation_problem
+from serving.gone import tell_erased
 from serving.recording import Timing
 from serving.rendering import to_bytes
 from serving.what_if import Answered, Asked, Keeping, recall_past, what_if
@@ -103,7 +104,7 @@ class Again:
             return _unknown(decision_id)
         if isinstance(stored, Damaged):
             return Problem(ProblemKind.CONFLICT, f"The stored decision is damaged: {stored.error}.")
-        return stored
+        return tell_erased(stored) if stored.erased else stored
 
     def _replay(self, decision_id: str) -> Replay | None:
         stored = self._reader.read(decision_id)

@@ -77,12 +77,14 @@ class Problem:
         detail: what happened and what to do, in one or two sentences.
         errors: each ``{loc, msg}`` and, for tables, ``row`` and ``column``.
         headers: what HTTP adds, such as ``Retry-After``.
+        told: further members of the document.
     """
 
     kind: ProblemKind
     detail: str
     errors: Sequence[Mapping[str, Any]] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    told: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def status(self) -> int:
@@ -98,6 +100,7 @@ class Problem:
             "status": status,
             "detail": self.detail,
             "errors": list(self.errors),
+            **self.told,
         }
 
     def to_bytes(self) -> bytes:

@@ -17,6 +17,7 @@ from serving.admission import ORDERS
 from serving.answer import Reply, refuse
 from serving.errors import Problem, ProblemKind, fault, invalid, not_found
 from serving.explaining import read_reader, told_to
+from serving.gone import tell_erased
 from serving.holding import Full, Holding
 from serving.recorded import contributions
 from serving.rendering import to_bytes
@@ -81,6 +82,8 @@ class Lookups:
         stored = await self._run(lambda: self._reader.get(decision_id))
         if stored is None or (caller.sees_only_own and stored.line.principal != caller.name):
             return refuse(_unknown(decision_id))
+        if stored.erased:
+            return refuse(tell_erased(stored))
         parts = _parts(stored)
         after = await self._run(lambda: self._after.of(_decided(stored, parts)))
         waiting = [one.decision_id for one in after.values() if not one.resolved]
@@ -108,6 +111,8 @@ class Lookups:
         stored = await self._run(lambda: self._reader.get(decision_id))
         if stored is None:
             return refuse(_unknown(decision_id))
+        if stored.erased:
+            return refuse(tell_erased(stored))
         if reader is not None:
             return Reply(200, to_bytes(told_to(reader, stored)))
         explained = contributions(stored.groups)

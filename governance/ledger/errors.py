@@ -19,7 +19,9 @@ class Erased(RecordCorrupt):
     """What a record held of a person is sealed under a key that is not there any more. Its leaf and its proofs stay."""
 
     def __init__(self, record_id: str = "") -> None:
-        super().__init__(f"what record {record_id} held of the person was erased" if record_id else "what the record held of the person was erased")
+        super().__init__(
+            f"what record {record_id} held of the person was erased" if record_id else "what the record held of the person was erased"
+        )
 
 
 class ProofInvalid(LedgerError):

@@ -204,7 +204,8 @@ class DecisionReader:
     def lookup(self, principal: str, idempotency_key: str) -> Answered | None:
         """What was answered under a key; ``None`` when nothing was."""
         with self._single.connect() as connection:
-            row = connection.execute(_LOOKUP, {"principal": principal, "key": idempotency_key}).one_or_none()
+            keys = {"key": idempotency_key, "erased": self._erased_key(principal, idempotency_key)}
+            row = connection.execute(_LOOKUP, {"principal": principal, **keys}).one_or_none()
         return Answered(row.record_id, bytes(row.fingerprint), self._answer(row.record_id, bytes(row.response))) if row else None
 
     def recall(self, principal: str, idempotency_key: str, order_id: str | None) -> tuple[Answered | None, int | None]:
@@ -212,7 +213,8 @@ class DecisionReader:
 
         The read before every decision, so it goes straight to the driver.
         """
-        asked = (principal, idempotency_key) if order_id is None else (principal, idempotency_key, order_id)
+        keys = (idempotency_key, self._erased_key(principal, idempotency_key))
+        asked = (principal, *keys) if order_id is None else (principal, *keys, order_id)
         statement = _recall(self._reads.mark, of_order=order_id is not None)
         answered, latest = None, None
         for record_id, fingerprint, response, version in self._reads.rows(statement, asked):
@@ -221,6 +223,10 @@ class DecisionReader:
             else:
                 answered = Answered(record_id, bytes(fingerprint), self._answer(record_id, bytes(response)))
         return answered, latest
+
+    def _erased_key(self, principal: str, idempotency_key: str) -> str:
+        """What stands in the place of a key whose answer was erased."""
+        return idempotency_key if self._vault is None else self._vault.erased_key(principal, idempotency_key)
 
     def _answer(self, record_id: str, stored: bytes) -> bytes:
         """The answer that a row holds; empty where it was erased."""
@@ -368,12 +374,12 @@ class DecisionReader:
 
 
 _LOOKUP = select(decisions.c.record_id, decisions.c.fingerprint, decisions.c.response).where(
-    decisions.c.principal == bindparam("principal"), decisions.c.idempotency_key == bindparam("key")
+    decisions.c.principal == bindparam("principal"), decisions.c.idempotency_key.in_([bindparam("key"), bindparam("erased")])
 )
 _LATEST = select(func.max(decisions.c.order_version)).where(
     decisions.c.order_id == bindparam("order_id"), decisions.c.type == bindparam("type")
 )
-_RECALL = """SELECT record_id, fingerprint, response, NULL FROM decisions WHERE principal = {0} AND idempotency_key = {0}"""
+_RECALL = """SELECT record_id, fingerprint, response, NULL FROM decisions WHERE principal = {0} AND idempotency_key IN ({0}, {0})"""
 _RECALL_ORDER = """ UNION ALL SELECT NULL, NULL, NULL, max(order_version) FROM decisions WHERE order_id = {0}"""
 _NEXT_TYPE = select(func.min(decisions.c.type)).where(decisions.c.type > bindparam("after"))
 

@@ -103,6 +103,7 @@ class SubjectKeys:
     """
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
         master = _master(folder)
         self._wrapping = hmac.digest(master, b"ordinance/subject-keys/wrap/v1", "sha256")

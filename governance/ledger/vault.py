@@ -93,6 +93,10 @@ class Vault:
         wanted = {one for one in stored if one is not None and one.startswith(MARK)}
         return {name: key.subject.partition(":")[2] for name, key in self.keys.named(wanted).items()} if wanted else {}
 
+    def erased_key(self, principal: str, idempotency_key: str) -> str:
+        """What stands in the place of an idempotency key whose answer was erased: a retry is found by it, the key is not told by it."""
+        return MARK + self.keys.token(f"key\n{principal}\n{idempotency_key}").hex()
+
     def spellings(self, customer_id: str) -> list[str]:
         """What may stand for a customer in the database: its pseudonym, and its id in records from before there were any."""
         found = self.keys.find([f"customer:{customer_id}"])

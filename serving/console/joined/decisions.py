@@ -27,6 +27,7 @@ from serving.console.joined.cards import Card, Cards
 from serving.console.ports import CursorRefused, DecisionFacts, DecisionFilters, DecisionLine, DecisionSlice, FeatureFact, Refused
 from serving.console.texts import capital
 from serving.errors import Problem, ProblemKind
+from serving.gone import tell_erased
 from serving.lookups import record_json
 from serving.recorded import snapshot_features
 from serving.since import written_in
@@ -66,7 +67,7 @@ class RecordedDecisions:
 
     def of_order(self, order_id: str) -> Sequence[DecisionFacts]:
         """Every decision of one order, oldest first."""
-        return [self._facts(stored) for stored in self._reader.of_order(order_id)]
+        return [self._facts(stored) for stored in self._reader.of_order(order_id) if not stored.erased]
 
     def types(self) -> Sequence[str]:
         """The built-in types, then those that were ever decided."""
@@ -90,6 +91,8 @@ class RecordedDecisions:
         return replace(facts, after=after, notes=self._after.notes(written_in([after])))
 
     def _facts(self, stored: StoredDecision) -> DecisionFacts:
+        if stored.erased:
+            raise Refused(tell_erased(stored))
         try:
             return self._opened(stored)
         except (RecordCorrupt, KeyError, TypeError, ValueError) as error:
