@@ -33,6 +33,7 @@ COMPOSITE = "order_decision"
 """The type of the record that binds the decisions on one order together."""
 
 _ORIGINS = {origin.value: origin for origin in Origin}
+_ERASED = "what the record held of the person was erased"
 _PARTS = ("nodes", "stock", "rates")
 
 T = TypeVar("T", Node, Stock, Rate)
@@ -96,12 +97,15 @@ def open_record(stored: StoredDecision) -> Mapping[str, Any]:
     Raises:
         NotReplayable: erased or damaged.
     """
-    if not stored.body or not stored.seeds:
-        raise NotReplayable(Why.ERASED, "what the record held of the person was erased")
+    if not (stored.body or stored.seeds or stored.response):  # sealed under a key that was destroyed
+        raise NotReplayable(Why.ERASED, _ERASED)
     try:
-        return stored.opened.groups
+        opened = stored.opened
     except RecordCorrupt as error:
         raise NotReplayable(Why.RECORD_CORRUPT, str(error)) from error
+    if opened.erased:
+        raise NotReplayable(Why.ERASED, _ERASED)
+    return opened.groups
 
 
 def rebuild(stored: StoredDecision) -> Rebuilt:

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import func
 
 from feature_store.times import SECOND, format_time, parse_time
+from governance.ledger.opened import hollow
 from governance.ledger.tables import records
 from governance.policy_document import default_policies
 from governance.policy_store import keep_policies
@@ -86,12 +87,18 @@ def test_what_is_not_exact_is_named_and_is_the_exit_code(run: Run, decided: list
 
 
 def test_what_was_erased_is_no_fault(run: Run, decided: list[dict[str, Any]], service: Any) -> None:
+    stored = service.reader.get(decided[0]["decision_id"])
     with service.engine.begin() as connection:
         gone = records.c.record_id == decided[0]["decision_id"]
-        connection.execute(records.update().where(gone).values(body=b"", seeds=b""))
+        connection.execute(records.update().where(gone).values(body=hollow(stored.opened, stored.seeds), seeds=b""))
     code, told = run("--record", decided[0]["decision_id"])
     assert (code, counts(told)) == (0, none_but(not_replayable=1))
     assert "not replayable, erased: 1" in told
+    with service.engine.begin() as connection:
+        connection.execute(records.update().where(gone).values(body=b""))
+    code, told = run("--record", decided[0]["decision_id"])
+    assert (code, counts(told)) == (1, none_but(not_replayable=1))
+    assert "record_corrupt" in told, "an emptied column is no erasure"
 
 
 @pytest.mark.parametrize(
