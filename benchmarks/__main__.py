@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-PARTS = ("kernel", "splitting", "features", "offline", "ingest", "ledger", "start", "serve")
+PARTS = ("kernel", "splitting", "baskets", "features", "offline", "ingest", "ledger", "start", "serve")
 
 
 def main() -> int:

@@ -447,3 +447,24 @@ def test_a_record_names_the_code_and_the_libraries_that_made_it(service: Any) ->
     digests = orjson.loads(stored.entry)["digests"]
     assert digests["build"] == "test"
     assert digests["environment"] == "test"
+
+
+def test_a_tariff_with_steps_is_charged_by_the_weight(service: Any, body: Any) -> None:
+    def price(amount: str) -> dict[str, str]:
+        return {"amount": amount, "currency": "CNY"}
+
+    steps = [
+        {"up_to_g": 1500.5, "fixed": price("2.00"), "per_kg": price("0")},
+        {"up_to_g": 500, "fixed": price("0.50"), "per_kg": price("0")},
+    ]
+    rates = [{**rate, "steps": steps, "max_weight_g": 9000} for rate in SPLIT_PARTS["rates"]]
+    stock = [{**entry, "expected_demand": 40} for entry in SPLIT_PARTS["stock"]]
+    made = {**body(), **SPLIT_PARTS, "rates": rates, "stock": stock}
+    made["order"]["lines"][0] |= {"qty": 2, "weight_g": 500}
+    told = service.decide("split-order", made).json
+    (shipment,) = told["shipments"]
+    assert shipment["step"] == {"up_to_g": 1500.5, "weight_g": 1000.0}
+    assert shipment["cost"]["fixed"]["amount"] == "2.00"
+    assert float(told["objective"]["terms"]["scarcity"]["amount"]) > 0
+    rates[0]["steps"] = [{"up_to_g": 0, "fixed": price("1.00"), "per_kg": price("0")}]
+    assert service.decide("split-order", {**made, "rates": rates}, key="wrong").status == 422
