@@ -21,7 +21,7 @@ WHAT_IF_EXAMPLE: dict[str, Any] = {"features": {"promise_h": 120, "express": Fal
 WHAT_IF_PLAN: dict[str, Any] = {"forbid_node": "N1", "constraints": {"max_shipments": 2}, "weights": {"carbon": 5}}
 
 
-class ReplayBody(Strict):
+class DecisionReplayBody(Strict):
     """Nothing is asked for; the body may be left out."""
 
 
@@ -37,7 +37,7 @@ class DifferenceAnswer(BaseModel):
     text: str | None
 
 
-class ReplayAnswer(BaseModel):
+class DecisionReplay(BaseModel):
     """What came of computing a decision again: exact when every byte is the same."""
 
     decision_id: str
@@ -46,7 +46,7 @@ class ReplayAnswer(BaseModel):
     reason: Annotated[str | None, Field(description="why it is not replayable, such as erased, model_corrupt, policy_missing")]
     detail: str | None
     differences: list[DifferenceAnswer]
-    parts: Annotated[dict[str, ReplayAnswer] | None, Field(description="of the decision on a whole order")] = None
+    parts: Annotated[dict[str, DecisionReplay] | None, Field(description="of the decision on a whole order")] = None
 
 
 class BeforeAfter(BaseModel):
@@ -166,7 +166,7 @@ AGAIN_DECISIONS: tuple[Operation, ...] = (
     Operation(
         "POST", "/v1/decisions/{id}/replay", "Replay a decision", "Computes it again from its record, with the recorded model and policy by "
         "their digests: `exact`, `same_outcome`, `differs` or `not_replayable` with the reason. Whatever differs is named, other code or "
-        "libraries included.", parameters=(_ID,), body=ReplayBody, requests={"full": {}}, answer=ReplayAnswer, example="replay",
+        "libraries included.", parameters=(_ID,), body=DecisionReplayBody, requests={"full": {}}, answer=DecisionReplay, example="replay",
         problems=(*ANY, _K.NOT_FOUND),
     ),
     Operation(
