@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from feature_store import parity_tables as _parity  # noqa: F401 - adds its tables to the metadata
 from feature_store import passes as _passes  # noqa: F401 - adds its tables to the metadata
 from feature_store.tables import metadata
+from governance import erasure_tables as _erasures  # noqa: F401 - adds its tables to the metadata
 from governance import review_tables as _reviews  # noqa: F401 - adds its tables to the metadata
 from governance import tables as _governance  # noqa: F401 - adds its tables to the metadata
 from governance import webhook_tables as _webhooks  # noqa: F401 - adds its tables to the metadata
