@@ -13,7 +13,8 @@ from governance.policy import Policy
 from governance.policy_document import default_policies
 
 POLICY = default_policies()["acceptance"]
-UNBOUNDED = {"hold_floor": 0.0, "hold_at": 0.95, "reject_at": 0.5}
+HOLDS_LATE = {"hold_floor": 0.0, "hold_at": 0.95, "reject_at": 0.95}
+REJECTS_EARLY = {"hold_floor": 0.0, "hold_at": 0.5, "reject_at": 0.5}
 
 figures = st.fixed_dictionaries(
     {
@@ -32,10 +33,11 @@ def costs(policy: Policy, amount: float, probability: float, share: list[float])
 def test_from_its_threshold_on_an_outcome_is_the_cheaper_one(
     told: dict[str, float], amount: float, probability: float, share: list[float]
 ) -> None:
-    found = costs(POLICY.with_parameters({**told, **UNBOUNDED}), amount, probability, share)
+    found = costs(POLICY.with_parameters({**told, **HOLDS_LATE}), amount, probability, share)
     slack = 1e-6 * (1 + found.accept + found.hold + abs(found.reject))
     if found.hold_from < 0.95:  # not cut by the bound
         assert (probability >= found.hold_from) == (found.hold <= found.accept) or abs(found.hold - found.accept) < slack
+    found = costs(POLICY.with_parameters({**told, **REJECTS_EARLY}), amount, probability, share)
     if 0.5 < found.reject_from < 1.0:
         cheapest = min(found.accept, found.hold)
         assert (probability >= found.reject_from) == (found.reject <= cheapest) or abs(found.reject - cheapest) < slack
