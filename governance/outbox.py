@@ -72,7 +72,7 @@ TEXTS: Final[Mapping[Notice, str]] = MappingProxyType(
 """When each is told."""
 
 QUIET: Final = frozenset(
-    {Kind.SHADOW, Kind.WHAT_IF, Kind.DATASET_ACCEPTED, Kind.TRAINING_FINISHED, Kind.KEY_CREATED, Kind.KEY_REVOKED, Kind.EXPORT, Kind.READS, Kind.ERASURE}
+    {Kind.SHADOW, Kind.WHAT_IF, Kind.DATASET_ACCEPTED, Kind.TRAINING_FINISHED, Kind.KEY_CREATED, Kind.KEY_REVOKED, Kind.EXPORT, Kind.READS, Kind.ERASURE, Kind.LEGAL_HOLD}
 )  # fmt: skip
 """Kinds of records of which nobody outside is told."""
 

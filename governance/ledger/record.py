@@ -106,6 +106,7 @@ class Kind(StrEnum):
     EXPORT = "export"
     READS = "reads"
     ERASURE = "erasure"
+    LEGAL_HOLD = "legal_hold"
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,17 @@ class Vault:
         opened = None if response is None else self.open(record_id, "response", response)
         return Columns(self.open(record_id, "body", body), self.open(record_id, "seeds", seeds), opened)
 
+    def seal(self, key: SubjectKey, place: str, column: str, plain: bytes) -> bytes:
+        """A value that is no record's, sealed for one place."""
+        return seal_column(key, place, column, plain)
+
+    def read(self, place: str, column: str, stored: bytes) -> bytes:
+        """What :meth:`seal` sealed; empty once its key was destroyed."""
+        try:
+            return self.open(place, column, stored)
+        except Erased:
+            return b""
+
     def names(self, stored: Iterable[str | None]) -> dict[str, str]:
         """The customer ids behind what stands in the columns of customers; a pseudonym whose key was destroyed stays what it is."""
         wanted = {one for one in stored if one is not None and one.startswith(MARK)}
