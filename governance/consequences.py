@@ -16,11 +16,12 @@ from sqlalchemy import Column, Connection, RowMapping, Table, select
 from feature_store.times import SECOND, Millis, parse_time
 from governance.ledger.derived import check_columns, review_columns
 from governance.ledger.findings import Mismatch, Part
-from governance.ledger.opened import read_groups
+from governance.ledger.opened import is_erased, read_groups
 from governance.ledger.record import Kind
 from governance.ledger.record_check import CheckedRecord
 from governance.ledger.rows import pack
 from governance.ledger.tables import decisions, records
+from governance.ledger.vault import opened, vault_of
 from governance.review_tables import outcome_labels, overrides, reviews
 from governance.tables import alias_history, approvals, list_entries, policies, switches
 
@@ -48,6 +49,7 @@ class Consequences:
     whole: bool
     until: Millis
     _seen: dict[str, set[Any]] = field(default_factory=dict)
+    _erased: bool = False
 
     def page(self, connection: Connection, page: Sequence[tuple[int | None, CheckedRecord]]) -> None:
         """Compare what follows from some records.
@@ -57,6 +59,9 @@ class Consequences:
         """
         by_kind: dict[str, list[CheckedRecord]] = {}
         for _, one in page:
+            if one.erased:  # its rows were erased with it
+                self._erased |= one.envelope["kind"] == Kind.LIST_CHANGED
+                continue
             by_kind.setdefault(one.envelope["kind"], []).append(one)
         for kind, compare in _COMPARE.items():
             if kind in by_kind:
@@ -77,9 +82,9 @@ class Consequences:
             _none_without_record(connection, table, column)
         if not self.whole:
             return
-        removed = list_entries.c.removed_at
-        self._all_seen(connection, list_entries, "entry", list_entries.c.entry_id, list_entries.c.added_at)
-        self._all_seen(connection, list_entries, "removal", list_entries.c.entry_id, removed)
+        if not self._erased:
+            self._all_seen(connection, list_entries, "entry", list_entries.c.entry_id, list_entries.c.added_at)
+            self._all_seen(connection, list_entries, "removal", list_entries.c.entry_id, list_entries.c.removed_at)
         self._all_seen(connection, switches, "switch", switches.c.change_id, switches.c.changed_at)
         self._all_seen(connection, approvals, "approval", approvals.c.approval_id, approvals.c.submitted_at)
         self._all_seen(connection, approvals, "judged", approvals.c.approval_id, approvals.c.decided_at)
@@ -128,7 +133,7 @@ class Consequences:
         seconds = _rows(connection, records, records.c.record_id, (row["second_id"] for row in rows.values() if row["second_id"]))
         for name, one in first.items():
             _same(rows, name, _override(one), overrides)
-            _settled(rows[name], one, seconds)
+            _settled(connection, rows[name], one, seconds)
 
     def labels(self, connection: Connection, told: Sequence[CheckedRecord]) -> None:
         """Each label is a row."""
@@ -137,7 +142,7 @@ class Consequences:
         about = _rows(connection, records, records.c.record_id, {one.envelope["refers_to"] for one in told})
         for name, one in names.items():
             said, at = one.groups["outcome"], parse_time(one.envelope["time"])
-            decided = read_groups(bytes(about[one.envelope["refers_to"]]["body"]))
+            decided = _groups(connection, about[one.envelope["refers_to"]])
             confidence = decided.get("confidence") or {}
             expected = {
                 "decision_id": one.groups["change"]["decision_id"], "type": one.envelope["type"], "label": said["label"],
@@ -288,7 +293,7 @@ def _override(one: CheckedRecord) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _settled(row: RowMapping, one: CheckedRecord, seconds: Rows) -> None:
+def _settled(connection: Connection, row: RowMapping, one: CheckedRecord, seconds: Rows) -> None:
     name = f"overrides {row['override_id']}"
     if one.groups["change"]["step"] != "proposed":
         expected = {"state": "in_force", "settled_at": row["made_at"], "second": None, "second_id": None}
@@ -298,7 +303,7 @@ def _settled(row: RowMapping, one: CheckedRecord, seconds: Rows) -> None:
     if row["state"] in {"in_force", "refused"}:
         if second is None:
             raise Mismatch(Part.CHANGE, name, f"it says {row['state']}, and no record of a second person does")
-        groups = read_groups(bytes(second["body"]))
+        groups = _groups(connection, second)
         steps = {"in_force": ("confirmed",), "refused": ("refused", "withdrawn")}[row["state"]]
         if groups["change"]["override_id"] != row["override_id"] or groups["change"]["step"] not in steps:
             raise Mismatch(Part.CHANGE, name, f"the record {row['second_id']} does not say so")
@@ -309,6 +314,12 @@ def _settled(row: RowMapping, one: CheckedRecord, seconds: Rows) -> None:
         or (row["state"] == "lapsed") != (row["settled_at"] is not None)
     ):
         raise Mismatch(Part.CHANGE, name, f"its state {row['state']!r} does not fit the rest of it")
+
+
+def _groups(connection: Connection, record: RowMapping) -> Mapping[str, Any]:
+    """The groups of a record; of an erased one what was left of it."""
+    body = opened(vault_of(connection), record["record_id"], bytes(record["body"]), b"").body
+    return {} if is_erased(body) else read_groups(body)
 
 
 def _segment(groups: Mapping[str, Any]) -> str | None:

@@ -94,6 +94,12 @@ def _parity(parsed: argparse.Namespace, settings: Settings) -> int:
     return parity(settings, parsed.last, parsed.seed)
 
 
+def _verify(parsed: argparse.Namespace, settings: Settings) -> int:
+    from serving.verify_command import Asked, verify
+
+    return verify(settings, Asked(parsed.url, parsed.receipt, parsed.key), _say)
+
+
 def _replay(parsed: argparse.Namespace, settings: Settings) -> int:
     from serving.replay_command import Asked, replay
 
@@ -207,6 +213,16 @@ def _parser() -> argparse.ArgumentParser:
         "--last", type=_count, default=200, metavar="N", help="check N of the newest N decisions of each type (default 200)"
     )
     parity.add_argument("--seed", type=int, metavar="S", help="repeats a sample")
+
+    text = "check that nothing in the log was changed, added or left out; needs no server"
+    check = add("verify", _verify, text)
+    check.add_argument("--url", metavar="URL", help="a log elsewhere, checked as an outsider does; what was seen of it is remembered")
+    check.add_argument(
+        "--receipt", type=Path, metavar="FILE", help="an answer or its receipt: is the record in the log of the home, or of --url?"
+    )
+    check.add_argument(
+        "--key", metavar="KEY", help="the log's verifier key, or a file with it (default: as remembered, else as the log says)"
+    )
 
     text = "compute past decisions again from their records, and count what is exact; needs no server"
     again = add("replay", _replay, text)

@@ -21,6 +21,7 @@ from serving.replay_command import ReplayRefused
 from serving.settings import Settings
 from serving.train_command import TrainRefused
 from serving.up import StartRefused
+from serving.verify_command import VerifyRefused
 from serving.wiring import wire_base
 
 
@@ -29,7 +30,7 @@ class CommandRefused(Exception):
 
 
 EXPLAINED: tuple[type[Exception], ...] = (
-    AccessRefused, CommandRefused, DatabaseOutdated, DatabaseRefused, DatabaseTooNew, DataRefused, ErasureRefused, FeaturesRefused, LedgerError, LoadRefused, ModelNotAllowed, ModelRefused, RebuildRefused, ReplayRefused, StartRefused, TrainRefused,
+    AccessRefused, CommandRefused, DatabaseOutdated, DatabaseRefused, DatabaseTooNew, DataRefused, ErasureRefused, FeaturesRefused, LedgerError, LoadRefused, ModelNotAllowed, ModelRefused, RebuildRefused, ReplayRefused, StartRefused, TrainRefused, VerifyRefused,
 )  # fmt: skip
 """Errors whose message was written for the user; anything else is a defect and shows where it happened."""
 

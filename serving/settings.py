@@ -89,6 +89,10 @@ class Settings(BaseSettings):
     """Wait after the first failed attempt; each further one is three times as long, six hours at most."""
     webhook_give_up_s: Annotated[float, Field(ge=0, le=30 * 86_400)] = 86_400.0
     """How long a message is tried before it becomes a dead letter."""
+    verify_every_s: Annotated[float, Field(ge=0, le=30 * 86_400)] = 300.0
+    """How often the service checks what is new in its log as ``ordinance verify`` does; 0 for never."""
+    verify_whole_every_s: Annotated[float, Field(ge=0, le=365 * 86_400)] = 86_400.0
+    """How often it reads the whole log again."""
     drain_s: Annotated[float, Field(ge=0, le=600)] = 5.0
     """How long a stopping replica finishes what it has begun."""
 

@@ -6,53 +6,32 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy import Engine, delete, insert, select
-
 from feature_store.database import reading
-from feature_store.times import DAY, MINUTE, SECOND, Millis, now
+from feature_store.times import MINUTE, SECOND, Millis, now
 from governance.consequences import Consequences
 from governance.kept import check_models, check_policies
 from governance.leases import take
 from governance.ledger.errors import NoteInvalid
-from governance.ledger.findings import Finding, Mismatch, Part
+from governance.ledger.findings import Mismatch, Part
 from governance.ledger.fingerprint import KEY_FILE, load_fingerprint
 from governance.ledger.high_water import HighWater
 from governance.ledger.notes import NoteKey
 from governance.ledger.published import cosigned_tree
 from governance.ledger.record_check import RecordCheck
-from governance.ledger.tables import ledger_checks
+from governance.ledger.vault import vault_of
 from governance.ledger.verify import Known, LogFiles, Verified, Verifier
+from serving.checks import Result, keep, newest
 from serving.keeper import Keeper
 from serving.wiring import Base
 
 SCHEDULE, COMMAND = "schedule", "command"
-KEPT: Millis = 400 * DAY
 REST_S = 0.02
 """What the schedule rests between two pages of records."""
 _LEASE: Millis = 30 * MINUTE
 _LATE: Millis = 10 * SECOND
 """How long after its time a promise counts as broken where a service runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A check that was made.
-
-    Attributes:
-        whole: whether every record was read again; otherwise those since the check before.
-        finding: the first thing that is wrong; ``None`` when nothing is.
-    """
-
-    started_at: Millis
-    asked_by: str
-    whole: bool
-    verified: Verified
-    finding: Finding | None
-    models: int = 0
-    policies: int = 0
 
 
 def verify_home(
@@ -76,7 +55,7 @@ def verify_home(
     verified = Verified(0, b"", 0, 0, 0, 0)
     began = time.perf_counter()
     try:
-        verifier = Verifier(log, RecordCheck(keys, fingerprint), (consequences.page,), _cosigned(base, keys), rest)
+        verifier = Verifier(log, RecordCheck(keys, fingerprint, vault_of(base.engine)), (consequences.page,), _cosigned(base, keys), rest)
         verified = verifier.run(None if before is None else _known(before))
         with reading(base.engine).connect() as connection:
             consequences.finish(connection)
@@ -88,7 +67,7 @@ def verify_home(
     took_ms = round((time.perf_counter() - began) * 1e3)
     verified = Verified(verified.size, verified.root, verified.records, verified.waiting, verified.overdue, took_ms)
     result = Result(started, by, before is None, verified, finding, models, policies)
-    _keep(base.engine, result)
+    keep(base.engine, result)
     return result
 
 
@@ -111,35 +90,6 @@ def _cosigned(base: Base, keys: list[NoteKey]) -> list[Known]:
 def _known(before: Result) -> Known:
     told = "the last check has seen another tree of that size"
     return Known(Part.FORK, "last check", told, before.verified.size, before.verified.root)
-
-
-def newest(engine: Engine, *, whole: bool | None = None, sound: bool | None = None) -> Result | None:
-    """The newest result that is kept, of these."""
-    table = ledger_checks.c
-    statement = select(ledger_checks).order_by(table.started_at.desc(), table.check_id.desc()).limit(1)
-    if whole is not None:
-        statement = statement.where(table.whole == whole)
-    if sound is not None:
-        statement = statement.where(table.part.is_(None) if sound else table.part.is_not(None))
-    with reading(engine).connect() as connection:
-        row = connection.execute(statement).one_or_none()
-    if row is None:
-        return None
-    verified = Verified(row.size, bytes(row.root), row.records, row.waiting, row.overdue, row.took_ms)
-    finding = None if row.part is None else Finding(Part(row.part), "", row.problem or "")
-    return Result(row.started_at, row.asked_by, row.whole, verified, finding)
-
-
-def _keep(engine: Engine, result: Result) -> None:
-    one, finding = result.verified, result.finding
-    row = {
-        "started_at": result.started_at, "asked_by": result.asked_by, "whole": result.whole, "size": one.size, "root": one.root,
-        "records": one.records, "waiting": one.waiting, "overdue": one.overdue, "took_ms": one.took_ms,
-        "part": None if finding is None else finding.part.value, "problem": None if finding is None else str(finding),
-    }  # fmt: skip
-    with engine.begin() as connection:
-        connection.execute(delete(ledger_checks).where(ledger_checks.c.started_at < result.started_at - KEPT))
-        connection.execute(insert(ledger_checks), row)
 
 
 class VerifyKeeper(Keeper):

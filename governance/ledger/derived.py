@@ -17,7 +17,7 @@ from governance.ledger.record import Kind
 from governance.ledger.rows import pack
 from models.reasons import REST
 
-COMPOSITE: Final = "orders"
+COMPOSITE: Final = "order_decision"
 PART: Final = "\x1f"
 """Stands between the key of a request and the type of one of its parts."""
 
@@ -60,64 +60,61 @@ def receipt_columns(receipt: Receipt) -> dict[str, Any]:
 
 
 def decision_columns(envelope: Mapping[str, Any], groups: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns of ``decisions``, but for the fingerprint and the response, which are checked as wholes."""
-    circumstances, order = groups["circumstances"], groups["order"]
-    asked = orjson.loads(groups["request"]).get("order") or {}
-    outcome = groups["outcome"]
-    expected = {
-        "principal": groups["people"]["principal"],
-        "type": envelope["type"],
-        "order_id": order["order_id"],
-        "order_version": order["order_version"],
-        "customer_id": order["customer_id"],
-        "mode": circumstances["mode"],
-        "outcome": outcome["outcome"][:128],
-        "region": (asked.get("ship_to") or {}).get("region"),
-        "channel": asked.get("channel"),
-        "tags": pack(asked.get("tags") or ()),
-        "request_id": circumstances["request_id"],
-    }
-    if "idempotency_key" in circumstances:  # records tell it since the log is published
-        expected["latency_us"] = round(circumstances["elapsed_ms"] * 1e3)
-        key = circumstances["idempotency_key"]
-        is_part = circumstances["asked"] == COMPOSITE and envelope["kind"] == Kind.DECISION
-        expected["idempotency_key"] = f"{key}{PART}{envelope['type']}" if is_part else key
+    """The columns of ``decisions``, but for customer, fingerprint and response; those that the groups at hand tell."""
+    expected: dict[str, Any] = {"type": envelope["type"]}
+    if "people" in groups:
+        expected["principal"] = groups["people"]["principal"]
+    if "order" in groups:
+        expected |= {name: groups["order"][name] for name in ("order_id", "order_version")}
+    if "outcome" in groups:
+        expected["outcome"] = groups["outcome"]["outcome"][:128]
+    if "request" in groups:
+        asked = orjson.loads(groups["request"]).get("order") or {}
+        region = (asked.get("ship_to") or {}).get("region")
+        expected |= {"region": region, "channel": asked.get("channel"), "tags": pack(asked.get("tags") or ())}
+    if "circumstances" in groups:
+        expected |= _circumstances(envelope, groups["circumstances"], erased="request" not in groups)
     return expected | (_whole(groups) if envelope["kind"] == Kind.ORDER_DECISION else _single(groups))
 
 
+def _circumstances(envelope: Mapping[str, Any], told: Mapping[str, Any], *, erased: bool) -> dict[str, Any]:
+    whole = envelope["kind"] == Kind.ORDER_DECISION
+    expected = {"mode": told["mode"], "request_id": told["request_id"]}
+    expected["decided_at"] = parse_time(told["started_at"]) if whole else told["decided_at_ms"]
+    if "idempotency_key" in told:  # records tell it since the log is published
+        expected["latency_us"] = round(told["elapsed_ms"] * 1e3)
+        if not erased:  # an erasure takes the key out of its column
+            is_part = told["asked"] == COMPOSITE and not whole
+            expected["idempotency_key"] = f"{told['idempotency_key']}{PART}{envelope['type']}" if is_part else told["idempotency_key"]
+    return expected
+
+
 def _single(groups: Mapping[str, Any]) -> dict[str, Any]:
-    outcome, policy = groups["outcome"], groups["policy"]
-    model, confidence = groups.get("model") or {}, groups.get("confidence") or {}
-    codes = (reason["code"] for reason in outcome["reasons"])
-    return {
-        "status": outcome["status"],
-        "decided_at": groups["circumstances"]["decided_at_ms"],
-        "reasons": pack(dict.fromkeys(code for code in codes if code != REST)),
-        "probability": confidence.get("probability"),
-        "model_name": model.get("name"),
-        "model_version": model.get("version"),
-        "model_digest": model.get("digest"),
-        "policy_id": policy["id"],
-        "policy_version": policy["version"],
-        "policy_digest": policy["digest"],
-    }
+    expected: dict[str, Any] = {}
+    if "outcome" in groups:
+        codes = (reason["code"] for reason in groups["outcome"]["reasons"])
+        expected["status"] = groups["outcome"]["status"]
+        expected["reasons"] = pack(dict.fromkeys(code for code in codes if code != REST))
+        expected["probability"] = (groups.get("confidence") or {}).get("probability")
+    if "policy" in groups:
+        model = groups.get("model") or {}
+        expected |= {f"model_{name}": model.get(name) for name in ("name", "version", "digest")}
+        expected |= {f"policy_{name}": groups["policy"][name] for name in ("id", "version", "digest")}
+    return expected
 
 
 def _whole(groups: Mapping[str, Any]) -> dict[str, Any]:
-    parts = orjson.loads(groups["response"])["decisions"].values()
-    fell_back = any(part.get("status") == "fallback" for part in parts)
-    nothing = dict.fromkeys(("probability", "model_name", "model_version", "model_digest", "policy_id", "policy_version", "policy_digest"))
-    return {
-        "status": "fallback" if fell_back else "decided",
-        "decided_at": parse_time(groups["circumstances"]["started_at"]),
-        "reasons": "",
-        **nothing,
-    }
+    names = ("probability", "model_name", "model_version", "model_digest", "policy_id", "policy_version", "policy_digest")
+    expected: dict[str, Any] = {"reasons": "", **dict.fromkeys(names)}
+    if "response" in groups:
+        parts = orjson.loads(groups["response"])["decisions"].values()
+        expected["status"] = "fallback" if any(part.get("status") == "fallback" for part in parts) else "decided"
+    return expected
 
 
 def review_columns(envelope: Mapping[str, Any], groups: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The columns of ``reviews`` as they were when the decision entered the queue; ``None`` when it needs no person."""
-    review = groups["outcome"].get("review")
+    """The columns of ``reviews`` as they were when the decision entered the queue; ``None`` when it needs no person, or was erased."""
+    review = groups.get("outcome", {}).get("review")
     if envelope["kind"] != Kind.DECISION or review is None:
         return None
     order = groups["order"]

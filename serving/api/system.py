@@ -23,7 +23,7 @@ from governance.ledger.published import not_integrated
 from governance.ledger.tables import decisions
 from governance.monitoring import Watched
 from governance.tables import principals
-from serving import parity
+from serving import checks, parity
 from serving.confidence import ConfidenceWatch
 
 FIGURES_AGE_S = 15.0
@@ -129,7 +129,7 @@ def _lines(probes: Probes, watch: ConfidenceWatch) -> Iterable[str]:
                     decisions.c.type, decisions.c.outcome, decisions.c.status
                 )
             ).all()
-            checked = parity.newest(probes.engine)
+            checked, verified = parity.newest(probes.engine), checks.newest(probes.engine)
             waiting, overdue = not_integrated(connection, now())
         watched = watch.current()
     except SQLAlchemyError:
@@ -143,6 +143,7 @@ def _lines(probes: Probes, watch: ConfidenceWatch) -> Iterable[str]:
     yield _line("ordinance_records_not_integrated", {}, waiting)
     yield _head("ordinance_records_overdue", "gauge", "Those of them that should be published by now.")
     yield _line("ordinance_records_overdue", {}, overdue)
+    yield from _verify_lines(verified)
     yield from _parity_lines(checked)
     yield from _confidence_lines(watched)
     yield _head("ordinance_model_version", "gauge", "The version that answers for a decision type.")
@@ -156,6 +157,17 @@ def _breaker_lines(breakers: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
     )
     for dependency, told in breakers.items():
         yield _line("ordinance_breaker_open", {"dependency": dependency}, int(told["state"] != "closed"))
+
+
+def _verify_lines(last: checks.Result | None) -> Iterable[str]:
+    if last is None:
+        return
+    yield _head("ordinance_ledger_in_order", "gauge", "Whether the last check of the log found nothing: 1 or 0.")
+    yield _line("ordinance_ledger_in_order", {}, int(last.finding is None))
+    yield _head("ordinance_ledger_checked_records", "gauge", "Records that the last check of the log read.")
+    yield _line("ordinance_ledger_checked_records", {"whole": str(last.whole).lower()}, last.verified.records)
+    yield _head("ordinance_ledger_checked_timestamp_seconds", "gauge", "When the log was checked last.")
+    yield _line("ordinance_ledger_checked_timestamp_seconds", {}, last.started_at / 1000)
 
 
 def _parity_lines(checked: parity.Checked | None) -> Iterable[str]:
