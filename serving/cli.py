@@ -100,6 +100,16 @@ def _verify(parsed: argparse.Namespace, settings: Settings) -> int:
     return verify(settings, Asked(parsed.url, parsed.receipt, parsed.key), _say)
 
 
+def _witness(parsed: argparse.Namespace, _settings: Settings) -> int:
+    from serving.witness_command import Watched, witness
+
+    folder = parsed.state.expanduser().resolve()
+    asked = Watched(
+        folder, parsed.name, tuple(parsed.log), tuple(parsed.follow), parsed.host, parsed.port, every_s=parsed.every, once=parsed.once
+    )
+    return witness(asked, _say)
+
+
 def _replay(parsed: argparse.Namespace, settings: Settings) -> int:
     from serving.replay_command import Asked, replay
 
@@ -224,6 +234,7 @@ def _parser() -> argparse.ArgumentParser:
         "--key", metavar="KEY", help="the log's verifier key, or a file with it (default: as remembered, else as the log says)"
     )
 
+    _add_witness(add)
     text = "compute past decisions again from their records, and count what is exact; needs no server"
     again = add("replay", _replay, text)
     again.add_argument("--last", type=_some, metavar="N", help="the newest N decisions (default 100, or all of a window)")
@@ -238,6 +249,19 @@ def _parser() -> argparse.ArgumentParser:
     world.add_argument("--seed", type=int, default=1, metavar="S")
     world.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     return parser
+
+
+def _add_witness(add: Callable[..., argparse.ArgumentParser]) -> None:
+    text = "follow logs and cosign what extends what was seen before, with a key and a memory of its own; for other hands than the log's"
+    watch = add("witness", _witness, text)
+    watch.add_argument("--state", type=Path, required=True, metavar="DIR", help="the witness's own folder: its key and what it has cosigned")
+    watch.add_argument("--name", help="of a new witness, such as witness.example.org/1")
+    watch.add_argument("--log", action="append", default=[], metavar="KEY", help="the verifier key of a log, or a file with it; repeatable")
+    watch.add_argument("--follow", action="append", default=[], metavar="URL", help="a log whose checkpoints it fetches; repeatable")
+    watch.add_argument("--host", default="127.0.0.1", help="where it listens with --port (default 127.0.0.1)")
+    watch.add_argument("--port", type=int, help="take checkpoints by POST /add-checkpoint (c2sp.org/tlog-witness)")
+    watch.add_argument("--every", type=_seconds, default=5.0, metavar="5s", help="how often it looks at followed logs (default 5s)")
+    watch.add_argument("--once", action="store_true", help="look once at followed logs and end; 1 when one is not cosigned")
 
 
 def _add_features(commands: Any, common: argparse.ArgumentParser) -> None:

@@ -23,6 +23,7 @@ from serving.train_command import TrainRefused
 from serving.up import StartRefused
 from serving.verify_command import VerifyRefused
 from serving.wiring import wire_base
+from serving.witness_command import WatchRefused
 
 
 class CommandRefused(Exception):
@@ -30,7 +31,7 @@ class CommandRefused(Exception):
 
 
 EXPLAINED: tuple[type[Exception], ...] = (
-    AccessRefused, CommandRefused, DatabaseOutdated, DatabaseRefused, DatabaseTooNew, DataRefused, ErasureRefused, FeaturesRefused, LedgerError, LoadRefused, ModelNotAllowed, ModelRefused, RebuildRefused, ReplayRefused, StartRefused, TrainRefused, VerifyRefused,
+    AccessRefused, CommandRefused, DatabaseOutdated, DatabaseRefused, DatabaseTooNew, DataRefused, ErasureRefused, FeaturesRefused, LedgerError, LoadRefused, ModelNotAllowed, ModelRefused, RebuildRefused, ReplayRefused, StartRefused, TrainRefused, VerifyRefused, WatchRefused,
 )  # fmt: skip
 """Errors whose message was written for the user; anything else is a defect and shows where it happened."""
 

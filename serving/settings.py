@@ -93,6 +93,8 @@ class Settings(BaseSettings):
     """How often the service checks what is new in its log as ``ordinance verify`` does; 0 for never."""
     verify_whole_every_s: Annotated[float, Field(ge=0, le=365 * 86_400)] = 86_400.0
     """How often it reads the whole log again."""
+    witnesses: tuple[str, ...] = ()
+    """Who cosigns the log's checkpoints: a JSON list of ``URL KEY``, each the address of a witness and its verifier key."""
     drain_s: Annotated[float, Field(ge=0, le=600)] = 5.0
     """How long a stopping replica finishes what it has begun."""
 

@@ -241,6 +241,7 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     from serving.parity import ParityKeeper
     from serving.review_keeper import ReviewKeeper
     from serving.verifying import VerifyKeeper
+    from serving.witnesses import WitnessKeeper, read_witness
     from serving.webhooks.keeper import WebhookKeeper
     from training import service
 
@@ -281,6 +282,8 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     courier = _courier(base)
     app.include_router(webhooks.routes(joined, webhooks.Office(courier.engine, courier.scribe, courier.vault, courier.networks)))
     WebhookKeeper(courier).start()
+    if settings.witnesses:
+        WitnessKeeper(base.home.ledger, base.signer.verifier, [read_witness(one) for one in settings.witnesses]).start()
     if settings.verify_every_s:
         VerifyKeeper(base, settings.verify_every_s, settings.verify_whole_every_s).start()
     if every_s is not None:

@@ -80,6 +80,10 @@ class PublishedLog:
         """The newest checkpoint, signed; ``None`` before the first."""
         return self._tiles.checkpoint()
 
+    def cosigned(self) -> bytes | None:
+        """The newest checkpoint that witnesses cosigned; ``None`` when none ever did."""
+        return cosigned(self._tiles.folder)
+
     def tile(self, path: str) -> bytes:
         """The tile or entry bundle at a path below the log's address.
 
@@ -116,6 +120,9 @@ class PublishedLog:
         if raw is None or place.seq is None:
             return None
         try:
+            witnessed = cosigned_tree(self._tiles.folder, [self.key])
+            if witnessed is not None and place.seq < witnessed.size:  # one that witnesses stand for proves more
+                raw = self.cosigned() or raw
             checkpoint, _ = read_checkpoint(raw, [self.key])
             if place.seq >= checkpoint.size:
                 return None

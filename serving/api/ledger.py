@@ -75,9 +75,11 @@ def _open_to_all(router: APIRouter, log: PublishedLog) -> None:
     """What needs no key."""
 
     @router.get("/v1/ledger/checkpoint", response_class=PlainTextResponse)
-    def checkpoint() -> Response:
-        """The signed size and root of the log, as a note."""
-        raw = log.checkpoint()
+    def checkpoint(cosigned: bool = False) -> Response:
+        """The signed size and root of the log, as a note; with ``cosigned`` the newest that witnesses signed as well."""
+        raw = log.cosigned() if cosigned else log.checkpoint()
+        if raw is None and cosigned:
+            raise Refused(not_found("No witness has cosigned this log."))
         if raw is None:
             raise Refused(
                 unavailable(ProblemKind.UNAVAILABLE, "Nothing was published yet; the first checkpoint follows within seconds.", 1)
