@@ -144,6 +144,18 @@ def _features_erase(parsed: argparse.Namespace, settings: Settings) -> int:
     return erase(settings, parsed.subject, parsed.archive, _say)
 
 
+def _erase(parsed: argparse.Namespace, settings: Settings) -> int:
+    from serving.erasing import Asked, erase
+
+    return erase(settings, Asked(parsed.subject, parsed.by, parsed.confirm, parsed.withdraw), _say)
+
+
+def _hold(parsed: argparse.Namespace, settings: Settings) -> int:
+    from serving.erasing import hold
+
+    return hold(settings, parsed.subject, parsed.by, parsed.reason, lift=parsed.lift, say=_say)
+
+
 def _features_expire(_parsed: argparse.Namespace, settings: Settings) -> int:
     from serving.features_command import expire
 
@@ -243,12 +255,26 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--until", metavar="TIME", help="decided before this time")
     again.add_argument("--type", metavar="TYPE", help="of this decision type alone")
 
+    _add_privacy(add)
     _add_features(commands, common)
     world = add("simulate", _simulate, "write a simulated order world as CSV files and event lines")
     world.add_argument("--orders", type=int, required=True, metavar="N")
     world.add_argument("--seed", type=int, default=1, metavar="S")
     world.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     return parser
+
+
+def _add_privacy(add: Callable[..., argparse.ArgumentParser]) -> None:
+    forget = add("erase", _erase, "erase a person from every store; one asks, another one confirms")
+    forget.add_argument("--subject", required=True, metavar="TYPE:ID", help="such as customer:C-9")
+    forget.add_argument("--by", metavar="NAME", help="who asks for it")
+    forget.add_argument("--confirm", metavar="NAME", help="who confirms it: somebody else; then it is carried out")
+    forget.add_argument("--withdraw", action="store_true", help="take the request back")
+    keep = add("hold", _hold, "forbid that a person is erased, or allow it again")
+    keep.add_argument("--subject", required=True, metavar="TYPE:ID", help="such as customer:C-9")
+    keep.add_argument("--by", required=True, metavar="NAME", help="who says so")
+    keep.add_argument("--reason", required=True, metavar="TEXT", help="is recorded for ever: name the case, not the person")
+    keep.add_argument("--lift", action="store_true", help="lift the holds on this person")
 
 
 def _add_witness(add: Callable[..., argparse.ArgumentParser]) -> None:
