@@ -112,6 +112,8 @@ class Aggregate:
             problem = "share needs the series that an order must occur in (having); nothing else has one"
         elif self.having is not None and fold_of(self.entity, self.having).shape is not fold.shape:
             problem = f"{self.having!r} is no {fold.shape.value}"
+        elif self.having is not None and fold_of(self.entity, self.having).period != fold.period:
+            problem = f"{self.having!r} counts by other periods"
         elif self.weight and self.how not in (How.MEAN, How.SHARE):
             problem = "only a mean and a share have a prior"
         if problem:

@@ -140,9 +140,12 @@ def an_aggregate(draw: st.DrawFn) -> Aggregate:
         entity, name = draw(st.sampled_from(TALLIES))
         fold = folds()[entity, name]
         how = draw(st.sampled_from([How.COUNT, How.SUM, How.MEAN, How.SHARE]))
-        having = draw(
-            st.sampled_from([other for place, other in TALLIES if place is entity and len(folds()[place, other].per) == len(fold.per)])
-        )
+        alike = [
+            other
+            for place, other in TALLIES
+            if place is entity and len((marks := folds()[place, other]).per) == len(fold.per) and marks.period == fold.period
+        ]
+        having = draw(st.sampled_from(alike))
         item = {0: None, 1: Own.NODE if "node_id" in fold.per else Own.SERVICE, 2: Own.LANE}[len(fold.per)]
         lag = 7 * fold.period if lag and fold.keep > 9 else 0
         within = draw(st.sampled_from([one for one in (1, 2, 7, 30, 48, 90) if one + lag // fold.period < fold.keep])) * fold.period
@@ -402,6 +405,7 @@ def test_the_version_of_a_feature_changes_with_all_that_changes_numbers(monkeypa
         {"entity": Entity.SKU, "series": "delivered", "within": None}, {"entity": Entity.SKU, "series": "delivered", "within": HOUR},
         {"entity": Entity.SKU, "series": "delivered", "within": 92 * DAY}, {"entity": Entity.SKU, "series": "delivered", "how": How.SINCE, "within": DAY},
         {"entity": Entity.NETWORK, "series": "delivered", "within": DAY}, {"entity": Entity.REGION, "series": "weather"},
+        {"entity": Entity.IP, "series": "orders_by_day", "how": How.SHARE, "within": DAY, "having": "orders_by_hour"},
     ],
 )  # fmt: skip
 def test_what_the_folds_cannot_answer_is_refused_when_it_is_defined(wrong: dict[str, object]) -> None:
