@@ -208,14 +208,17 @@ def _kinds(wanted: Collection[Notice]) -> list[str]:
 def _messages(connection: Connection, rows: Sequence[Any]) -> list[Message]:
     others = [row.record_id for row in rows if row.kind not in _DECISIONS]
     bodies: dict[str, Mapping[str, Any]] = {}
+    names: dict[str, str | None] = {}
     vault = vault_of(connection)
     if others:
-        for found in connection.execute(select(records.c.record_id, records.c.body).where(records.c.record_id.in_(others))):
+        columns = (records.c.record_id, records.c.body, records.c.entry)
+        for found in connection.execute(select(*columns).where(records.c.record_id.in_(others))):
+            names[found.record_id] = orjson.loads(bytes(found.entry)).get("refers_to")
             try:
                 bodies[found.record_id] = read_groups(opened(vault, found.record_id, bytes(found.body), b"").body)
             except (Erased, RecordCorrupt):  # that something happened is told nevertheless; `ordinance verify` finds out the rest
                 bodies[found.record_id] = {}
-    about = _referred(connection, bodies)
+    about = _referred(connection, names)
     return [
         Message(row.record_id, notice, row.seq, row.recorded_at, data)
         for row in rows
@@ -223,14 +226,13 @@ def _messages(connection: Connection, rows: Sequence[Any]) -> list[Message]:
     ]
 
 
-def _referred(connection: Connection, bodies: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The decisions that these records speak of."""
-    ids = {
-        str(one["decision_id"]) for groups in bodies.values() if isinstance(one := groups.get("change"), Mapping) and "decision_id" in one
-    }
+def _referred(connection: Connection, names: Mapping[str, str | None]) -> dict[str, Any]:
+    """The decisions that these records speak of, by the ids of the records."""
+    ids = {name for name in names.values() if name is not None}
     columns = (decisions.c.record_id, decisions.c.type, decisions.c.order_id, decisions.c.order_version)
     rows = connection.execute(select(*columns).where(decisions.c.record_id.in_(sorted(ids)))) if ids else ()
-    return {row.record_id: row for row in rows}
+    found = {row.record_id: row for row in rows}
+    return {record_id: found[name] for record_id, name in names.items() if name in found}
 
 
 def _told(row: Any, groups: Mapping[str, Any], about: Mapping[str, Any]) -> list[tuple[Notice, dict[str, Any]]]:
@@ -270,8 +272,8 @@ def _decision(row: Any) -> dict[str, Any]:
 
 def _since(row: Any, groups: Mapping[str, Any], change: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
     """What a later record says of a decision; notes that people wrote stay inside."""
-    decision_id = change.get("decision_id")
-    decided = about.get(str(decision_id))
+    decided = about.get(row.record_id)
+    decision_id = change.get("decision_id") if decided is None else decided.record_id
     outcome = groups.get("outcome")
     said = _kept(outcome if isinstance(outcome, Mapping) else {}, ("was", "outcome", "accepted_lines", "label", "positive", "observed_at"))
     return {

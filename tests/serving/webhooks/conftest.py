@@ -155,7 +155,13 @@ class Post:
 
 
 @pytest.fixture
-def post(engine: Engine, tmp_path: Path) -> Post:
+def post(sqlite_engine: Engine, tmp_path: Path) -> Post:
+    return Post(sqlite_engine, tmp_path)
+
+
+@pytest.fixture
+def each_post(engine: Engine, tmp_path: Path) -> Post:
+    """On each supported server."""
     return Post(engine, tmp_path)
 
 

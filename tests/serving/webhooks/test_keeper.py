@@ -42,7 +42,8 @@ def run(courier: Courier, endpoint_id: str) -> Came:
     return asyncio.run(rounds())
 
 
-def test_what_happens_is_told_signed_and_in_full(post: Post, receiver: Receiver) -> None:
+def test_what_happens_is_told_signed_and_in_full(each_post: Post, receiver: Receiver) -> None:
+    post = each_post
     endpoint = post.endpoint(receiver.url)
     (record_id,) = post.decide(held=True)
     post.at = int(time.time() * 1000)  # receivers look at the clock
@@ -73,12 +74,13 @@ def test_only_what_was_asked_for_is_told_and_the_rest_is_passed(post: Post, rece
 
 def test_many_rounds_lose_nothing(post: Post, receiver: Receiver) -> None:
     endpoint = post.endpoint(receiver.url, Notice.DECISION_MADE)
-    told = post.decide(150)
+    told = post.decide(80)
     run(post.courier(), endpoint.endpoint_id)
     assert sorted(one["data"]["decision_id"] for one in receiver.messages) == sorted(told)
 
 
-def test_what_fails_is_tried_again_and_at_last_given_up_and_replayed(post: Post, receiver: Receiver) -> None:
+def test_what_fails_is_tried_again_and_at_last_given_up_and_replayed(each_post: Post, receiver: Receiver) -> None:
+    post = each_post
     endpoint = post.endpoint(receiver.url, Notice.DECISION_MADE)
     poison, *fine = post.decide(3)
     receiver.answer = lambda message: 500 if message["data"]["decision_id"] == poison else 200
@@ -111,13 +113,13 @@ def test_what_fails_is_tried_again_and_at_last_given_up_and_replayed(post: Post,
 
 def test_a_receiver_that_is_away_costs_nothing_and_gets_everything_later(post: Post, receiver: Receiver) -> None:
     endpoint = post.endpoint(receiver.url, Notice.DECISION_MADE)
-    told = post.decide(100)
+    told = post.decide(40)
     receiver.stop()
     courier = post.courier()
     assert run(courier, endpoint.endpoint_id) is Came.FAILING
     left = webhooks.backlogs(post.engine)[endpoint.endpoint_id]
     assert left.waiting == 8, "the others stay in the log"
-    assert left.behind == 92
+    assert left.behind == 32
     receiver.start()
     post.at += 10 * SECOND
     run(courier, endpoint.endpoint_id)
@@ -127,7 +129,7 @@ def test_a_receiver_that_is_away_costs_nothing_and_gets_everything_later(post: P
 def test_nothing_new_is_taken_while_too_much_waits(post: Post, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhooks, "MAX_WAITING", 10)
     endpoint = post.endpoint(receiver.url, Notice.DECISION_MADE)
-    told = post.decide(60)
+    told = post.decide(40)
     receiver.answer = lambda _message: 503
     for _ in range(5):
         run(post.courier(), endpoint.endpoint_id)
@@ -138,7 +140,8 @@ def test_nothing_new_is_taken_while_too_much_waits(post: Post, receiver: Receive
     assert {one["data"]["decision_id"] for one in receiver.messages} == set(told)
 
 
-def test_410_disables_records_and_loses_nothing(post: Post, receiver: Receiver) -> None:
+def test_410_disables_records_and_loses_nothing(each_post: Post, receiver: Receiver) -> None:
+    post = each_post
     endpoint = post.endpoint(receiver.url, Notice.DECISION_MADE)
     told = post.decide(3)
     receiver.answer = lambda _message: 410
@@ -194,7 +197,8 @@ def test_the_receiver_s_retry_after_is_kept(post: Post, receiver: Receiver) -> N
     assert len(receiver.got) == 2
 
 
-def test_replay_of_one_and_from_a_time(post: Post, receiver: Receiver) -> None:
+def test_replay_of_one_and_from_a_time(each_post: Post, receiver: Receiver) -> None:
+    post = each_post
     endpoint = post.endpoint(receiver.url, Notice.DECISION_MADE)
     post.decide(3)
     post.at += HOUR
@@ -246,8 +250,8 @@ def test_a_cursor_moved_back_meanwhile_stands(post: Post, receiver: Receiver) ->
 
     run(post.courier(step=meanwhile), endpoint.endpoint_id)
     run(post.courier(), endpoint.endpoint_id)
-    assert replayed == [webhooks.find(post.engine, endpoint.endpoint_id).next_seq - 1 - endpoint.next_seq + 0] or replayed
-    assert len(receiver.got) >= 4, "the first, the second, and both again"
+    assert replayed == [2], "back to where it was made, at the same moment"
+    assert [receiver.ids.count(one) for one in sorted(set(receiver.ids))] == [2, 2], "both again"
 
 
 DYING = """
@@ -277,8 +281,10 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["send", "sent", "noted"])
-def test_killed_anywhere_everything_arrives(post: Post, receiver: Receiver, database_url: str, where: str) -> None:
+def test_killed_anywhere_everything_arrives(each_post: Post, receiver: Receiver, database_url: str, where: str) -> None:
+    post = each_post
     endpoint = post.endpoint(receiver.url, Notice.DECISION_MADE)
     told = post.decide(20)
     script = [sys.executable, "-c", textwrap.dedent(DYING), database_url, endpoint.endpoint_id, where]
@@ -292,7 +298,8 @@ def test_killed_anywhere_everything_arrives(post: Post, receiver: Receiver, data
     assert sum(counted.values()) == len(told) + (before if where == "sent" else 0), "what was sent and not noted is sent again"
 
 
-def test_the_thread_follows_the_log_and_stops(post: Post, receiver: Receiver) -> None:
+def test_the_thread_follows_the_log_and_stops(each_post: Post, receiver: Receiver) -> None:
+    post = each_post
     post.at = int(time.time() * 1000)
     live = replace(post.scribe, clock=lambda: int(time.time() * 1000))
     keeper = WebhookKeeper(Courier(post.engine, live, post.vault, LOOPBACK, Patience(2.0, 100, HOUR)))
