@@ -78,18 +78,23 @@ class ForceKeeper:
             self._thread.join()
 
     def refresh(self) -> bool:
-        """Ask once; returns whether something changed."""
+        """Ask once; returns whether something changed.
+
+        Switches and lists first: they stop what goes wrong, so neither a model that takes long to load nor one that must not be served keeps
+        them from being obeyed.
+        """
         told = marks(self._engine)
         if told == self._marks:
             return False
-        force = self._force
-        if told.aliases != self._marks.aliases or force.generation < 0:
-            force = self._load(current(self._engine, self._verifier))
-        if told.lists != self._marks.lists:
-            force = replace(force, lists=read_lists(self._engine, force.lists, now() - _LATE))
         if told.switches != self._marks.switches:
-            force = replace(force, switches=off_normal(standing(self._engine)))
-        self._force, self._marks = force, told
+            self._force = replace(self._force, switches=off_normal(standing(self._engine)))
+            self._marks = self._marks._replace(switches=told.switches)
+        if told.lists != self._marks.lists:
+            self._force = replace(self._force, lists=read_lists(self._engine, self._force.lists, now() - _LATE))
+            self._marks = self._marks._replace(lists=told.lists)
+        if told.aliases != self._marks.aliases or self._force.generation < 0:
+            self._force = self._load(current(self._engine, self._verifier))
+            self._marks = self._marks._replace(aliases=told.aliases)
         return True
 
     def _follow(self) -> None:

@@ -11,14 +11,16 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 
 from governance.access import Role
 from governance.changes import Scribe
 from governance.decision import decide
 from governance.policy_document import default_policies
 from governance.policy_store import SHIPPED, find_policy, keep_policies
+from governance.promotion import ModelNotAllowed
 from governance.reconstruct import rebuild
+from governance.tables import alias_history
 from serving.console.app import create_console
 from serving.console.joined.cards import Cards
 from serving.console.joined.decisions import RecordedDecisions
@@ -207,6 +209,20 @@ def test_the_kill_switch_holds_or_silences_and_a_replay_repeats_it(house: House,
     assert [one["mode"] for one in standing["history"]] == ["rules_only", "hold_all"]
     house.ask("POST", "/v1/killswitch", APPROVER, expect=422, json={"type": "nothing", "mode": "normal", "note": "x"})
     house.ask("POST", "/v1/killswitch", OWNER, expect=403, json={"type": "fraud", "mode": "normal", "note": "x"})
+
+
+def test_a_model_that_must_not_be_served_keeps_no_switch_and_no_list_from_being_obeyed(house: House, body: Callable[..., Any]) -> None:
+    stray = {"kind": "model", "type": "acceptance", "alias": "champion", "name": "stray", "version": 9}
+    with house.service.engine.begin() as connection:
+        connection.execute(insert(alias_history).values(**stray, changed_by="somebody", changed_at=1, note=""))
+    house.ask("POST", "/v1/killswitch", APPROVER, json={"type": "fraud", "mode": "hold_all", "note": "odd scores"})
+    entry = {"list": "block", "kind": "customer", "value": "C-9", "reason": "stolen account", "types": ["acceptance"]}
+    house.ask("POST", "/v1/lists", OWNER, expect=201, json=entry)
+    for _ in range(2):
+        with pytest.raises(ModelNotAllowed):
+            house.keeper.refresh()
+    assert house.decide(body(), "held")["outcome"] == "REVIEW"
+    assert house.decide(body(), "blocked", kind="acceptance")["outcome"] == "REJECT"
 
 
 def test_every_change_arrives_by_itself_and_no_request_fails_meanwhile(house: House, body: Callable[..., Any]) -> None:
