@@ -7,11 +7,11 @@ from typing import Any, Protocol, TypeVar
 
 import orjson
 
-from feature_store.times import TimeUnreadable, format_time, parse_time
+from feature_store.times import format_time
 from governance.access import Principal
 from governance.aftermath import Aftermath, AftermathReader, Decided
 from governance.ledger.errors import CursorInvalid
-from governance.ledger.store import MAX_LIMIT, DecisionLine, DecisionReader, Filters, StoredDecision
+from governance.ledger.store import Count, DecisionLine, DecisionReader, Filters, Page, StoredDecision
 from governance.reviews import ReviewQueue
 from serving.admission import ORDERS
 from serving.answer import Reply, refuse
@@ -21,18 +21,11 @@ from serving.gone import tell_erased
 from serving.holding import Full, Holding
 from serving.recorded import contributions
 from serving.rendering import to_bytes
+from serving.search_query import read_search
 from serving.since import moments, order_since_json, since_json, written_in
 
 T = TypeVar("T")
 LONGEST_WAIT_S = 60
-DEFAULT_LIMIT = 50
-
-TEXT_FILTERS = ("order_id", "customer_id", "type", "outcome", "status", "reason", "region", "channel", "tag")
-WHOLE_FILTERS = ("model_version", "policy_version")
-REAL_FILTERS = ("min_confidence", "max_confidence")
-TIME_FILTERS = ("since", "until")
-FLAG_FILTERS = ("overridden",)
-_FILTERS = (*TEXT_FILTERS, *WHOLE_FILTERS, *REAL_FILTERS, *TIME_FILTERS, *FLAG_FILTERS)
 
 
 class Run(Protocol):
@@ -53,15 +46,22 @@ class Lookups:
 
     async def search(self, query: Mapping[str, str]) -> Reply:
         """``GET /v1/decisions``: one page, newest first."""
-        read = read_query(query)
+        read = read_search(query)
         if isinstance(read, Problem):
             return refuse(read)
-        filters, cursor, limit = read
         try:
-            page = await self._run(lambda: self._reader.search(filters, cursor, limit))
+            page = await self._run(lambda: self._reader.search(read.filters, read.cursor, read.limit))
         except CursorInvalid:
             return refuse(invalid([fault(["query", "cursor"], "is none of this search; begin without a cursor")]))
-        return Reply(200, to_bytes({"items": [line_json(line) for line in page.lines], "next_cursor": page.next_cursor}))
+        count = None
+        if read.count:
+            complete = read.cursor is None and page.next_cursor is None
+            count = Count(len(page.lines), exact=True) if complete else await self._run(lambda: self._count(read.filters, page))
+        return Reply(200, to_bytes(page_json(page, count)))
+
+    def _count(self, filters: Filters, page: Page) -> Count:
+        """As exact as is cheap; of feature values only what the page itself holds is known."""
+        return Count(len(page.lines), exact=False) if filters.features else self._reader.bounded_count(filters)
 
     async def decision(
         self, decision_id: str, caller: Principal, query: Mapping[str, str], gone: Callable[[], Awaitable[object]] | None = None
@@ -157,6 +157,17 @@ def _since(
     return since_json(own, judge=judge, notes=notes, leaf_hash=stored.receipt.leaf_hash)
 
 
+def page_json(page: Page, count: Count | None = None) -> dict[str, Any]:
+    """One page as the search answers it."""
+    told: dict[str, Any] = {"items": [line_json(line) for line in page.lines], "next_cursor": page.next_cursor}
+    if count is not None:
+        told |= {"count": count.number, "count_exact": count.exact}
+    if page.looked is not None:
+        back_to = page.looked.back_to
+        told["looked"] = {"decisions": page.looked.decisions, "back_to": None if back_to is None else format_time(back_to)}
+    return told
+
+
 def line_json(line: DecisionLine) -> dict[str, Any]:
     """One decision as a list shows it."""
     return {
@@ -188,65 +199,6 @@ def record_json(stored: StoredDecision) -> dict[str, Any]:
     if isinstance(groups.get("request"), str):
         groups["request"] = orjson.loads(groups["request"])
     return groups
-
-
-def read_query(query: Mapping[str, str]) -> tuple[Filters, str | None, int] | Problem:
-    """Filters, cursor and limit of a search, or what is wrong with them."""
-    errors: list[dict[str, Any]] = []
-    found: dict[str, Any] = {}
-    limit = DEFAULT_LIMIT
-    for name, text in query.items():
-        try:
-            if name == "limit":
-                limit = _limit(text)
-            elif name in _FILTERS:
-                found[name] = _value(name, text)
-            elif name != "cursor":
-                errors.append(fault(["query", name], f"unknown; known are {', '.join((*_FILTERS, 'cursor', 'limit'))}"))
-        except ValueError as error:
-            errors.append(fault(["query", name], str(error)))
-    return invalid(errors) if errors else (Filters(**found), query.get("cursor"), limit)
-
-
-def _value(name: str, text: str) -> object:
-    if name in TEXT_FILTERS:
-        if not text or "\x00" in text:
-            raise ValueError("a text is required")
-        return text
-    if name in WHOLE_FILTERS:
-        if not (text.isascii() and text.isdecimal()) or len(text) > 9:
-            raise ValueError(f"{text!r} is not a whole number")
-        return int(text)
-    if name in REAL_FILTERS:
-        return _share(text)
-    if name in FLAG_FILTERS:
-        return _flag(text)
-    try:
-        return parse_time(text)
-    except TimeUnreadable as error:
-        raise ValueError(str(error)) from error
-
-
-def _flag(text: str) -> bool:
-    if text not in {"true", "false"}:
-        raise ValueError(f"{text!r} is neither true nor false")
-    return text == "true"
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise ValueError(f"{text!r} is not a number") from error
-    if not 0 <= value <= 1:
-        raise ValueError("a probability is between 0 and 1")
-    return value
-
-
-def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:9]) <= MAX_LIMIT or len(text) > 9:
-        raise ValueError(f"a whole number from 1 to {MAX_LIMIT} is required")
-    return int(text)
 
 
 def _refuse_wait(query: Mapping[str, str]) -> Problem | None:

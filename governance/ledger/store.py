@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import struct
-import uuid
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -18,17 +14,14 @@ from sqlalchemy import Row as SqlRow
 from feature_store.database import Reads, reading
 from feature_store.times import Millis
 from governance.ledger.compression import decompress
-from governance.ledger.errors import CursorInvalid, Erased, RecordCorrupt
+from governance.ledger.errors import Erased, RecordCorrupt
 from governance.ledger.opened import Opened, check, is_erased, open_checked, read_groups
 from governance.ledger.receipt import Receipt
-from governance.ledger.rows import pack, unpack
+from governance.ledger.rows import unpack
+from governance.ledger.searching import MAX_LIMIT, Count, Filters, Looked, Search, everything, read_cursor, write_cursor
 from governance.ledger.tables import decisions, records
 from governance.ledger.vault import Columns, Vault, opened, vault_of
-from governance.review_tables import overrides
 
-MAX_LIMIT = 500
-_CURSOR = struct.Struct(">BIq16s")
-_CURSOR_VERSION = 1
 _WALKED = 200
 """Whole records that are read at once."""
 
@@ -40,42 +33,6 @@ class Answered:
     record_id: str
     fingerprint: bytes
     response: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """What a search is narrowed to; ``None`` lets everything through.
-
-    Attributes:
-        reason: a reason code; any of the decision's, shown or not.
-        tag: one tag of the order.
-        min_confidence: the least calibrated probability, included; ``max_confidence`` likewise.
-        since: included; ``until`` is not.
-        principal: who asked.
-        overridden: whether an override by a person is in force.
-        model_digests: one of these model artifacts answered.
-    """
-
-    order_id: str | None = None
-    customer_id: str | None = None
-    type: str | None = None
-    outcome: str | None = None
-    status: str | None = None
-    model_version: int | None = None
-    policy_version: int | None = None
-    reason: str | None = None
-    region: str | None = None
-    channel: str | None = None
-    tag: str | None = None
-    min_confidence: float | None = None
-    max_confidence: float | None = None
-    since: Millis | None = None
-    until: Millis | None = None
-    principal: str | None = None
-    overridden: bool | None = None
-    model_digest: str | None = None
-    policy_digest: str | None = None
-    model_digests: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +77,15 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a search, newest first; ``next_cursor`` is ``None`` on the last one."""
+    """One page of a search, newest first; ``next_cursor`` is ``None`` on the last one.
+
+    Attributes:
+        looked: of a page that ended because it had looked far enough, and of every one by feature values, how far that was.
+    """
 
     lines: tuple[DecisionLine, ...]
     next_cursor: str | None
+    looked: Looked | None = None
 
 
 @dataclass(frozen=True)
@@ -250,7 +212,8 @@ class DecisionReader:
         return [_line(row, names) for row in rows]
 
     def _where(self, filters: Filters) -> list[ColumnElement[bool]]:
-        return _conditions(filters, self._engine.dialect.name, self._vault)
+        with self._engine.connect() as connection:
+            return everything(connection, filters, self._vault)
 
     def latest_version(self, order_id: str, decision_type: str) -> int | None:
         """The highest version of the order that a decision of this type was made for."""
@@ -261,6 +224,8 @@ class DecisionReader:
     def search(self, filters: Filters | None = None, cursor: str | None = None, limit: int = 50) -> Page:
         """One page of the decisions that pass all filters, newest first. Pages never overlap, whatever is recorded meanwhile.
 
+        A page may have fewer lines than asked for, or none, and a ``next_cursor``: see :mod:`governance.ledger.searching`.
+
         Args:
             filters: what to narrow it to.
             cursor: ``next_cursor`` of the page before, of a search with the same filters.
@@ -270,15 +235,16 @@ class DecisionReader:
             CursorInvalid: the cursor is none of this search.
         """
         filters = filters or Filters()
-        limit = max(1, min(limit, MAX_LIMIT))
-        statement = select(*_LINE).where(*self._where(filters))
-        if cursor is not None:
-            statement = statement.where(tuple_(decisions.c.decided_at, decisions.c.record_id) < tuple_(*_read_cursor(cursor, filters)))
-        statement = statement.order_by(decisions.c.decided_at.desc(), decisions.c.record_id.desc()).limit(limit + 1)
+        after = None if cursor is None else read_cursor(cursor, filters)
         with self._engine.connect() as connection:
-            lines = self._lines(connection.execute(statement).all())
-        more = len(lines) > limit
-        return Page(tuple(lines[:limit]), _write_cursor(lines[limit - 1], filters) if more else None)
+            found = Search(connection, self._vault, filters, _LINE).page(after, max(1, min(limit, MAX_LIMIT)))
+            lines = self._lines(found.rows)
+        return Page(tuple(lines), None if found.after is None else write_cursor(found.after, filters), found.looked)
+
+    def bounded_count(self, filters: Filters) -> Count:
+        """How many decisions pass all filters, as far as that is cheap to know; feature values are not counted."""
+        with self._engine.connect() as connection:
+            return Search(connection, self._vault, filters, _LINE).count()
 
     def walk(self, filters: Filters | None = None, limit: int | None = None) -> Iterator[StoredDecision | Damaged]:
         """The decisions that pass all filters with their records, newest first, read page by page; of more than ``limit`` the newest."""
@@ -407,31 +373,6 @@ def _whole() -> Select[Any]:
     return select(*_LINE, *_RECORD).join_from(decisions, records, decisions.c.record_id == records.c.record_id)
 
 
-_OVERRIDDEN = (
-    select(overrides.c.override_id)
-    .where(overrides.c.decision_id == decisions.c.record_id, overrides.c.kind == "override", overrides.c.state == "in_force")
-    .exists()
-)
-
-
-def _conditions(filters: Filters, dialect: str, vault: Vault | None) -> list[ColumnElement[bool]]:
-    position = func.instr if dialect == "sqlite" else func.strpos  # LIKE would ignore case on SQLite
-    column = decisions.c
-    conditions: dict[str, Callable[[Any], ColumnElement[bool]]] = {
-        "reason": lambda code: position(column.reasons, pack([code])) > 0,
-        "tag": lambda tag: position(column.tags, pack([tag])) > 0,
-        "min_confidence": lambda least: column.probability >= least,
-        "max_confidence": lambda most: column.probability <= most,
-        "since": lambda at: column.decided_at >= at,
-        "until": lambda at: column.decided_at < at,
-        "model_digests": column.model_digest.in_,
-        "customer_id": lambda customer: column.customer_id.in_([customer] if vault is None else vault.spellings(customer)),
-        "overridden": lambda wanted: _OVERRIDDEN if wanted else ~_OVERRIDDEN,
-    }
-    wanted = {name: value for name in Filters.__dataclass_fields__ if (value := getattr(filters, name)) is not None}
-    return [conditions[name](value) if name in conditions else column[name] == value for name, value in wanted.items()]
-
-
 def _line(row: SqlRow[Any], names: Mapping[str, str]) -> DecisionLine:
     facts = {name: getattr(row, name) for name in DecisionLine.__dataclass_fields__}
     customer = names.get(row.customer_id, row.customer_id)
@@ -456,22 +397,6 @@ def _stored(row: SqlRow[Any], vault: Vault | None) -> StoredDecision:
     )
 
 
-def _digest(filters: Filters) -> int:
-    return zlib.crc32(repr(astuple(filters)).encode())
-
-
-def _write_cursor(line: DecisionLine, filters: Filters) -> str:
-    raw = _CURSOR.pack(_CURSOR_VERSION, _digest(filters), line.decided_at, uuid.UUID(line.record_id).bytes)
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def _read_cursor(cursor: str, filters: Filters) -> tuple[Millis, str]:
-    try:
-        version, digest, decided_at, record_id = _CURSOR.unpack(
-            base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        )
-    except (ValueError, struct.error) as error:
-        raise CursorInvalid("the cursor was not handed out by this search; start again without one") from error
-    if version != _CURSOR_VERSION or digest != _digest(filters):
-        raise CursorInvalid("the cursor belongs to a search with other filters; start again without one")
-    return decided_at, str(uuid.UUID(bytes=record_id))
+__all__ = [
+    "MAX_LIMIT", "Answered", "Count", "Counted", "Damaged", "DecisionLine", "DecisionReader", "Filters", "Looked", "Page", "StoredDecision",
+]  # fmt: skip

@@ -49,11 +49,25 @@ class DecisionLine(BaseModel):
     links: dict[str, str]
 
 
+class HowFar(BaseModel):
+    """How far a page looked before it ended."""
+
+    decisions: int
+    back_to: Time | None
+    """When the last of them was decided."""
+
+
 class SearchAnswer(BaseModel):
     """One page, newest first; ``next_cursor`` is null on the last."""
 
     items: list[DecisionLine]
     next_cursor: str | None
+    count: int | None = None
+    """How many there are, where it was asked for."""
+    count_exact: bool | None = None
+    """Whether ``count`` is all of them; otherwise there are at least so many."""
+    looked: HowFar | None = None
+    """Of a page that ended because it had looked far enough, and of every one by feature values."""
 
 
 class SupersededBy(BaseModel):

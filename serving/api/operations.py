@@ -23,7 +23,8 @@ from serving.api.operation import ANY, BODY, DECIDING, Operation, Parameter
 from serving.api.review_operations import REVIEW_CONSOLE, REVIEW_DECISIONS
 from serving.api.webhook_operations import WEBHOOKS
 from serving.errors import ProblemKind
-from serving.lookups import DEFAULT_LIMIT, FLAG_FILTERS, LONGEST_WAIT_S, REAL_FILTERS, TEXT_FILTERS, TIME_FILTERS, WHOLE_FILTERS
+from serving.lookups import LONGEST_WAIT_S
+from serving.search_query import DEFAULT_LIMIT, FLAG_FILTERS, REAL_FILTERS, TEXT_FILTERS, TIME_FILTERS, WHOLE_FILTERS
 
 CUSTOM_TYPE = "parcel-late"
 """The custom type that the examples speak of."""
@@ -77,6 +78,13 @@ FILTER_TEXTS: Mapping[str, tuple[str, str | int | float]] = {
     "since": ("Decided at this time or later.", "2026-11-11T00:00:00.000Z"),
     "until": ("Decided before this time.", "2026-11-12T00:00:00.000Z"),
     "overridden": ("Whether a person's override is in force.", "true"),
+    "q": (
+        (
+            "The id of a decision, an order or a customer; where there is none of it a request id, reason code, tag, outcome, channel, region or "
+            "model. Whole words, as they are written."
+        ),
+        "SO-1001",
+    ),
 }
 
 
@@ -94,6 +102,16 @@ def _filters() -> tuple[Parameter, ...]:
     limit = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
     return (
         *filters,
+        Parameter(
+            "feature.{name}",
+            "A test on a value that the decision was made with: `<op>:<number>` with lt, le, gt, ge, eq or ne, or `missing`. "
+            "The name is the feature's. May be given for several features.",
+            {"type": "string"},
+            example="ge:2.5",
+        ),
+        Parameter(
+            "count", "Whether to count, as far as that is cheap: count_exact says whether it is all.", {"type": "boolean"}, example="true"
+        ),
         Parameter("cursor", "Where the page before ended: its next_cursor.", {"type": "string"}),
         Parameter("limit", "Decisions on a page.", limit, example=DEFAULT_LIMIT),
     )

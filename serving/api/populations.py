@@ -18,8 +18,9 @@ from governance.ledger.store import MAX_LIMIT, Counted, DecisionReader, Filters
 from serving.api import keys
 from serving.console.ports import Refused, Wiring
 from serving.errors import Problem, fault, invalid
-from serving.lookups import line_json, read_query
+from serving.lookups import line_json
 from serving.rendering import to_bytes
+from serving.search_query import read_query
 
 LARGEST_SAMPLE = MAX_LIMIT
 LONGEST_SEED = 200

@@ -101,7 +101,8 @@ def test_each_filter_lets_through_what_it_names(engine, reader, make_row):
     (hit, *_) = record(engine, make_row(principal="oms-7", **special), make_row(**near), make_row())
     for wanted in WANTED:
         assert [line.record_id for line in reader.search(Filters(**wanted)).lines] == [hit.sealed.record_id], wanted
-    assert set().union(*WANTED) | {"max_confidence", "until", "overridden"} == set(Filters.__dataclass_fields__)
+    elsewhere = {"max_confidence", "until", "overridden", "model_digest", "policy_digest", "model_digests", "q", "features"}
+    assert set().union(*WANTED) | elsewhere == set(Filters.__dataclass_fields__)
 
 
 def test_bounds(engine, reader, make_row):

@@ -18,8 +18,9 @@ from serving.api.control_operations import CONTROLS
 from serving.api.operations import CUSTOM_TYPE, DECISIONS, FILTER_TEXTS, LEAST, Operation, bodies
 from serving.api.review_operations import OVERRIDE_EXAMPLE
 from serving.api.schemas import CUSTOM_EXAMPLE, CustomBody
+from serving.api.webhook_operations import WEBHOOKS
 from serving.errors import TABLE, ProblemKind
-from serving.lookups import FLAG_FILTERS, REAL_FILTERS, TEXT_FILTERS, TIME_FILTERS, WHOLE_FILTERS
+from serving.search_query import FLAG_FILTERS, REAL_FILTERS, TEXT_FILTERS, TIME_FILTERS, WHOLE_FILTERS
 
 ROW = {"type": "object", "properties": {"Country": {"type": "string"}}, "required": ["Country"], "additionalProperties": False}
 
@@ -85,7 +86,9 @@ def test_every_schema_is_a_json_schema_and_is_used(document: dict[str, Any]) -> 
         "ReviewsAnswer",
         "TrainedModel",
     }
-    of_controls = {model.__name__ for one in (*CONTROLS, *AGAIN_CONSOLE) for model in (one.body, one.answer) if model is not None}
+    of_controls = {
+        model.__name__ for one in (*CONTROLS, *AGAIN_CONSOLE, *WEBHOOKS) for model in (one.body, one.answer) if model is not None
+    }
     assert set(document["components"]["schemas"]) - asked <= only_by_the_console | of_controls | {"TrainingAnswer", "TrainingStarted"}
 
 
@@ -177,8 +180,18 @@ def test_every_kind_of_refusal_has_an_example_worded_by_the_table() -> None:
 
 def test_every_filter_of_the_search_is_documented(document: dict[str, Any]) -> None:
     told = {one["name"] for one in document["paths"]["/v1/decisions"]["get"]["parameters"] if "name" in one}
-    assert told == {*TEXT_FILTERS, *WHOLE_FILTERS, *REAL_FILTERS, *TIME_FILTERS, *FLAG_FILTERS, "cursor", "limit"}
-    assert set(FILTER_TEXTS) == told - {"cursor", "limit"}
+    assert told == {
+        *TEXT_FILTERS,
+        *WHOLE_FILTERS,
+        *REAL_FILTERS,
+        *TIME_FILTERS,
+        *FLAG_FILTERS,
+        "cursor",
+        "limit",
+        "count",
+        "feature.{name}",
+    }
+    assert set(FILTER_TEXTS) == told - {"cursor", "limit", "count", "feature.{name}"}
 
 
 def named(value: Any) -> Any:
