@@ -28,6 +28,7 @@ from serving.api.events import EXAMPLE as EVENTS
 from serving.api.operations import CUSTOM_TYPE, bodies
 from serving.api.review_operations import OVERRIDE_EXAMPLE
 from serving.api.schemas import ACCEPTANCE_EXAMPLE
+from serving.api.webhook_operations import WEBHOOK_EXAMPLE
 from serving.home import open_home
 from serving.local_keys import local_key
 from serving.settings import Settings
@@ -140,6 +141,22 @@ def decide(recorder: Recorder) -> None:
     keep("model", recorder.ask("GET", f"/v1/models/{CUSTOM_TYPE}/versions/1", Role.AUDITOR))
 
 
+def tell(recorder: Recorder) -> None:
+    """The answers that an administrator gets about webhooks; nobody listens there, and nothing is tried for long."""
+    made = keep("webhook_made", recorder.ask("POST", "/v1/webhooks", Role.ADMIN, json=WEBHOOK_EXAMPLE), whole=True)
+    path = made["links"]["self"]
+    keep("webhook_secret", recorder.ask("POST", f"{path}/secret", Role.ADMIN), whole=True)
+    recorder.ask("POST", "/v1/killswitch", Role.APPROVER, json=controls.SWITCH_EXAMPLE)
+    while not recorder.ask("GET", path, Role.ADMIN).json()["dead_letters"]:
+        time.sleep(0.2)
+    recorder.ask("POST", "/v1/killswitch", Role.APPROVER, json={**controls.SWITCH_EXAMPLE, "mode": "normal"})
+    keep("webhook", recorder.ask("GET", path, Role.ADMIN), whole=True)
+    keep("webhooks", recorder.ask("GET", "/v1/webhooks", Role.ADMIN), whole=True)
+    keep("webhook_letters", recorder.ask("GET", f"{path}/dead-letters", Role.ADMIN))
+    keep("webhook_replay", recorder.ask("POST", f"{path}/replay", Role.ADMIN, json={"all": True}))
+    keep("webhook_removed", recorder.ask("DELETE", path, Role.ADMIN), whole=True)
+
+
 def control(recorder: Recorder) -> None:
     """The answers that policy owners and approvers get."""
     owner, approver = Role.POLICY_OWNER, Role.APPROVER
@@ -202,7 +219,7 @@ def review(recorder: Recorder) -> None:
 
 
 if __name__ == "__main__":
-    made = Recorder(Settings(home=Path(sys.argv[1])))
+    made = Recorder(Settings(home=Path(sys.argv[1]), webhook_retry_s=0.1, webhook_give_up_s=0.2))
     train(made, Path(sys.argv[2]), sys.argv[3])
     while CUSTOM_TYPE not in made.wired.force().models:
         time.sleep(0.1)
@@ -210,3 +227,4 @@ if __name__ == "__main__":
     compute_again(made)
     review(made)
     control(made)
+    tell(made)
