@@ -162,10 +162,12 @@ class Search:
 
     def count(self) -> Count:
         """How many decisions pass, as far as :data:`MAX_COUNT` and :data:`LOOK` allow; not for feature values."""
-        rest = self._further(decisions.c)
-        within = self._within(None, LOOK if rest else MAX_COUNT + 1, (decisions.c.record_id,) if not rest else self._line)
-        inner = within.subquery("looked")
-        counted = select(inner.c.record_id).where(*self._further(inner.c)).limit(MAX_COUNT + 1).subquery("counted")
+        rest = bool(self._further(decisions.c))
+        if rest:
+            inner = self._within(None, LOOK, self._line).subquery("looked")
+            counted = select(inner.c.record_id).where(*self._further(inner.c)).limit(MAX_COUNT + 1).subquery("counted")
+        else:
+            counted = self._within(None, MAX_COUNT + 1, (decisions.c.record_id,)).subquery("counted")
         number = int(self._connection.execute(select(func.count()).select_from(counted)).scalar_one())
         if number > MAX_COUNT:
             return Count(MAX_COUNT, exact=False)
