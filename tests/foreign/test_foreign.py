@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -20,11 +19,14 @@ from governance.ledger.checkpoint import read_checkpoint
 from governance.ledger.high_water import HighWater
 from governance.ledger.leader import Leader
 from governance.ledger.log import append
+from governance.ledger.merkle import leaf_hash
+from governance.ledger.notes import Note
 from governance.ledger.receipt import Signer
 from governance.ledger.record import Draft, Kind, Sealed, seal
 from governance.ledger.rows import RecordRow
 from governance.ledger.tile_folder import TileFolder
 from governance.ledger.tiles import TiledTree
+from governance.ledger.witness import WitnessKey
 from tests.conftest import missing
 
 HERE = Path(__file__).parent
@@ -139,9 +141,25 @@ def test_go_refuses_what_was_changed(written: Written, sumdb: Path, tmp_path: Pa
     assert run(sumdb, written, cases, tmp_path).returncode == 1
 
 
-def test_aics_tlog_checks_notes_and_proofs(written: Written) -> None:
-    if sys.version_info < (3, 12):
-        pytest.skip("aics-tlog needs Python 3.12")
+def test_aics_tlog_checks_cosigned_checkpoint_tiles_and_proofs(written: Written) -> None:
     if importlib.util.find_spec("aics_tlog") is None:
-        pytest.skip("aics-tlog is not installed")
-    pytest.fail("aics-tlog is installed: let it check the log")
+        pytest.skip("aics-tlog is not installed (it needs Python 3.12)")
+    from aics_tlog import checkpoint, note, tiles, tree
+
+    witness = WitnessKey("witness.example/1", b"w" * 32)
+    newest = written.checkpoints[-1]
+    cosigned = Note.parse(newest).signed(witness.cosign(Note.parse(newest).text, 1_794_000_000))
+    keys = note.parse_vkey(str(LOG.verifier)), [note.parse_vkey(str(witness.verifier))]
+    result = checkpoint.verify_checkpoint(note.parse_note(cosigned.to_bytes()), *keys, 1)
+    assert result.ok, result
+    root = read_checkpoint(newest, [LOG.verifier])[0].root
+    reader = tiles.FileSystemTileReader(written.folder)
+    assert tiles.tree_root_from_tiles(reader, written.size) == root
+    for at in range(0, written.size, 13):
+        ours = written.tree.inclusion_proof(at)
+        assert ours == tiles.inclusion_proof_from_tiles(reader, at, written.size)
+        assert tree.verify_inclusion(leaf_hash(tiles.read_entry(reader, at, written.size)), at, written.size, ours, root)
+    for raw in written.checkpoints:
+        old = read_checkpoint(raw, [LOG.verifier])[0]
+        proof = written.tree.consistency_proof(old.size)
+        assert tree.verify_consistency(old.size, written.size, old.root, root, proof)
