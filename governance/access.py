@@ -24,6 +24,10 @@ from feature_store.database import reading
 from feature_store.times import Millis, now
 from governance.tables import api_keys, principals
 
+SERVICE: Final = "ordinance"
+"""The principal of what the service does by itself. It has no key: what it makes, such as the policies that come with the product, needs no
+second person."""
+
 
 class Role(StrEnum):
     """What a key may be used for."""
@@ -257,6 +261,8 @@ def create_key(engine: Engine, role: Role | str, principal: str, *, key: str | N
     name = principal.strip()
     if not 1 <= len(name) <= 255 or not name.isprintable():
         raise AccessRefused("A principal has a name of 1 to 255 printable characters.")
+    if name.casefold() == SERVICE:
+        raise AccessRefused(f"{name!r} is the service itself, which has no key; give the person or system a name of its own.")
     fresh = key or f"ord_{Role(role)}_{secrets.token_urlsafe(24)}"
     hashed = hash_key(fresh)
     facts = {

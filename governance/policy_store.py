@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, Row, func, insert, select
 from feature_store.database import reading
 from feature_store.times import Millis, now
 from feature_store.views import SERVICES
+from governance.access import SERVICE
 from governance.changes import Scribe, in_turn
 from governance.ledger.record import Kind
 from governance.policy import Policy
@@ -21,7 +22,7 @@ from governance.policy_scope import Scope, ambiguous
 from governance.tables import alias_history, model_versions, policies
 from models.specs import SPECS, DecisionType
 
-SHIPPED = "ordinance"
+SHIPPED = SERVICE
 """The author of the policies that come with the product."""
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from feature_store.reservations import release_order
 from feature_store.times import Millis, now
+from governance.access import SERVICE
 from governance.aftermath import Decided, Later
 from governance.ledger.log import append
 from governance.ledger.receipt import Signer
@@ -25,7 +26,7 @@ from models.specs import DecisionType, Outcome
 
 T = TypeVar("T")
 
-SYSTEM: Final = "ordinance"
+SYSTEM: Final = SERVICE
 """Who does what the clock or a later fact makes necessary."""
 
 STOPS: Final[Mapping[str, str]] = MappingProxyType(

@@ -22,6 +22,7 @@ from governance.access import (
     may,
     revoke_key,
 )
+from governance.policy_store import SHIPPED
 from governance.tables import api_keys, principals
 
 API = Path(__file__).parents[2] / ".." / "shared" / "API.md"
@@ -152,7 +153,14 @@ def test_a_key_made_elsewhere_is_added_once_and_stays_revoked(engine, access, cl
 
 @pytest.mark.parametrize(
     ("role", "principal", "says"),
-    [("root", "x", "no role 'root'"), ("oms", " ", "1 to 255"), ("oms", "a" * 256, "1 to 255"), ("oms", "a\nb", "printable")],
+    [
+        ("root", "x", "no role 'root'"),
+        ("oms", " ", "1 to 255"),
+        ("oms", "a" * 256, "1 to 255"),
+        ("oms", "a\nb", "printable"),
+        ("policy_owner", SHIPPED, "the service itself"),
+        ("approver", " Ordinance ", "the service itself"),
+    ],
 )
 def test_refuses_what_makes_no_key(sqlite_engine, role, principal, says):
     with pytest.raises(AccessRefused, match=says):
