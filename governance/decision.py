@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from governance.completion import complete
-from governance.controls import Mode
+from governance.controls import BLOCK, BLOCKED, Mode, first_on
 from governance.evidence import Judged, amount_of, costs_of, details, gather
 from governance.facts import line_stock
 from governance.inputs import Failure, Inputs
 from governance.opinion import Deployed, form_opinion
 from governance.plan import decide_split
-from governance.policy import PREDICTION, Policy
+from governance.policy import LISTED, ON_BLOCK_LIST, PREDICTION, Policy
 from governance.values import (
     Confidence,
     Decision,
@@ -73,14 +73,24 @@ def decide(inputs: Inputs, models: Models, policy: Policy, *, timer: Callable[[]
 
 
 def _fall_back(inputs: Inputs, failure: Failure, policy: Policy) -> Decision:
+    """The fallback that the request or the policy chose; but what people have blocked, no fallback lets through unseen."""
     fallback = policy.fallbacks[failure.fallback]
+    blocked = first_on(BLOCK, inputs.lists) if inputs.type in BLOCKED else None
+    outcome = fallback.outcome if blocked is None else BLOCKED[inputs.type]
     return _undecided(
         inputs,
         policy,
-        outcome=fallback.outcome,
+        outcome=outcome,
         cause=f"{failure.cause}: {failure.detail}",
-        reason=Reason(1, f"FALLBACK_{fallback.name.upper()}", fallback.text, "decides"),
-        alternatives=tuple({"fallback": other.name, "outcome": other.outcome} for other in policy.fallbacks.values() if other != fallback),
+        reason=Reason(1, f"FALLBACK_{fallback.name.upper()}", fallback.text, "decides")
+        if blocked is None
+        else Reason(1, *LISTED[BLOCK], "decides"),
+        alternatives=tuple(
+            {"fallback": other.name, "outcome": other.outcome}
+            for other in policy.fallbacks.values()
+            if other != fallback or (blocked is not None and other.outcome != outcome)
+        ),
+        results=() if blocked is None else (PolicyResult(ON_BLOCK_LIST, False, False, blocked.detail),),
     )
 
 
@@ -91,7 +101,14 @@ def _hold(inputs: Inputs, policy: Policy) -> Decision:
 
 
 def _undecided(
-    inputs: Inputs, policy: Policy, *, outcome: str, cause: str, reason: Reason, alternatives: Sequence[Mapping[str, Any]] = ()
+    inputs: Inputs,
+    policy: Policy,
+    *,
+    outcome: str,
+    cause: str,
+    reason: Reason,
+    alternatives: Sequence[Mapping[str, Any]] = (),
+    results: tuple[PolicyResult, ...] = (),
 ) -> Decision:
     """A decision that no model and no rule made."""
     return Decision(
@@ -104,7 +121,7 @@ def _undecided(
         order_version=inputs.order.order_version if inputs.order else None,
         fallback_reason=cause,
         reasons=(reason,),
-        policy=policy.use(),
+        policy=policy.use(results),
         snapshot=inputs.snapshot,
         review=policy.review_of(outcome, inputs.decided_at),
         alternatives=alternatives,

@@ -103,6 +103,18 @@ def test_no_list_overrides_a_hard_constraint(lists: tuple[Listed, ...], kind: st
     assert "ON_ALLOW_LIST" not in codes(bound)
 
 
+@pytest.mark.parametrize(("kind", "trusting", "bad"), [("fraud", "allow", "BLOCK"), ("acceptance", "accept", "REJECT")])
+def test_no_fallback_lets_through_what_is_blocked(kind: str, trusting: str, bad: str) -> None:
+    late = Failure("deadline", "1 ms passed", trusting)
+    made = decided(kind, 0.0, failure=late, lists=(ALLOW, BLOCK))
+    assert (made.outcome, made.status, made.fallback_reason) == (bad, Status.FALLBACK, "deadline: 1 ms passed")
+    assert codes(made) == ["ON_BLOCK_LIST"]
+    assert made.policy is not None
+    assert [(one.id, one.passed, one.detail) for one in made.policy.results] == [("block_list", False, BLOCK.detail)]
+    assert {"fallback": trusting, "outcome": decided(kind, 0.0, failure=late, lists=(ALLOW,)).outcome} in made.alternatives
+    assert codes(decided(kind, 0.0, failure=late, lists=(ALLOW,))) == [f"FALLBACK_{trusting.upper()}"]
+
+
 @pytest.mark.parametrize("kind", [*SPECS, "custom"])
 @pytest.mark.parametrize("failed", [True, False])
 def test_hold_all_outranks_every_fallback_and_says_so(kind: str, failed: bool) -> None:
