@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from governance.ledger.receipt import Receipt, load_signer, verify
+from governance.ledger.receipt import load_signer
+from serving.client import Ordinance
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(900)]
 SCMS = Path(__file__).parents[2].parent / "shared" / "data" / "scms_delivery" / "scms_decoded.csv.gz"
@@ -50,17 +51,16 @@ def test_the_printed_line_works_in_a_shell(service: Any) -> None:
 
 @pytest.mark.parametrize("kind", list(EVENTS))
 def test_each_type_decides_explains_and_records(service: Any, orders: list[dict[str, Any]], kind: str) -> None:
-    body = fresh(orders[0])
-    answered = service.post(f"/v1/decisions/{kind}", body)
-    assert answered.status_code == 200, answered.text
-    decision = answered.json()
+    ask = {"acceptance": Ordinance.acceptance, "fraud": Ordinance.fraud, "split-order": Ordinance.split_order}[kind]
+    # The receipt is signed by the home's key: the client believes no other one.
+    with Ordinance(service.url, service.key("oms"), within_s=30, log_key=str(load_signer(service.home / "keys").verifier)) as client:
+        made = ask(client, fresh(orders[0])["order"])
+        decision = made.raw
+        assert client.proof(made.receipt).record_id == made.decision_id
     assert decision["confidence"]["event"] == EVENTS[kind]
     assert decision["confidence"]["low"] <= decision["confidence"]["probability"] <= decision["confidence"]["high"]
     assert 1 <= len(decision["reasons"]) <= 4
     assert all(reason["text"]["en"] and reason["text"]["zh"] for reason in decision["reasons"])
-    # The receipt is signed by the home's key.
-    receipt = Receipt.from_json(decision["receipt"])
-    verify(receipt, load_signer(service.home / "keys").verifier)
     # The explanation is whole and exact.
     told = service.get(f"/v1/decisions/{decision['decision_id']}/explanation").json()
     total = math.fsum(one["contribution"] for one in told["contributions"])
@@ -74,9 +74,8 @@ def test_each_type_decides_explains_and_records(service: Any, orders: list[dict[
 
 def test_an_order_is_decided_as_a_whole_and_its_timeline_told(service: Any, orders: list[dict[str, Any]]) -> None:
     body = fresh(orders[1])
-    whole = service.post("/v1/orders/decide", body)
-    assert whole.status_code == 200, whole.text
-    told = whole.json()
+    with Ordinance(service.url, service.key("oms"), within_s=30) as client:
+        told = client.orders(body["order"]).raw
     assert told["outcome"] in {"PROCEED", "HOLD", "STOP"}
     assert set(told["decisions"]) == {"fraud", "acceptance", "split_order"}
     timeline = service.get(f"/v1/orders/{body['order']['order_id']}/timeline").json()
