@@ -126,6 +126,8 @@ class TlogProof:
             hashes = tuple(b64decode(line, validate=True) for line in lines[2:])
         except ValueError as error:
             raise ProofInvalid("a hash of the proof is not base64") from error
+        if [b64encode(one).decode() for one in hashes] != lines[2:]:
+            raise ProofInvalid("a hash of the proof is not base64 as it is written")
         return cls(int(number), hashes, checkpoint)
 
     def verify(self, leaf: bytes, keys: Sequence[NoteKey], origin: str | None = None) -> Checkpoint:

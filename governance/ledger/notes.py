@@ -213,6 +213,8 @@ def _signature(line: str) -> Signature:
         raw = b64decode(encoded, validate=True)
     except ValueError as error:
         raise NoteInvalid(f"the signature of {name} is not base64") from error
+    if b64encode(raw).decode() != encoded:  # bits that no byte holds: the same signature must not be written in two ways
+        raise NoteInvalid(f"the signature of {name} is not base64 as it is written")
     if len(raw) <= 4:
         raise NoteInvalid(f"the signature of {name} is too short")
     return Signature(name, raw[:4], raw[4:])

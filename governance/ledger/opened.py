@@ -109,7 +109,9 @@ def read_seeds(stored: bytes) -> Seeds:
     try:
         value = orjson.loads(stored)
         subjects = value["subjects"]
-        by_group = {group: _base64url(facts["seed"]) for facts in subjects.values() for group in facts["groups"]}
+        by_group: dict[str, bytes] = {}
+        for facts in subjects.values():
+            by_group |= dict.fromkeys(facts["groups"], _base64url(facts["seed"]))
         return Seeds(_base64url(value["rest"]), by_group, tuple(subjects))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordCorrupt("the seeds of a record cannot be read") from error
