@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, case, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, case, delete, func, insert, or_, select, update
 
 from feature_store.database import reading
 from feature_store.times import DAY, Millis
@@ -19,6 +19,7 @@ from governance import outbox
 from governance.changes import Scribe
 from governance.ledger.record import Kind
 from governance.ledger.rows import pack, unpack
+from governance.ledger.tables import log_entries
 from governance.outbox import Message, Notice
 from governance.settling import in_transaction
 from governance.webhook_tables import deliveries, endpoints
@@ -308,6 +309,15 @@ def listed(engine: Engine, state: State | None = None) -> list[Endpoint]:
         return [
             _endpoint(row) for row in connection.execute(statement if state is None else statement.where(endpoints.c.state == state.value))
         ]
+
+
+def with_work(engine: Engine, at: Millis) -> list[Endpoint]:
+    """The active endpoints that are behind the log, or have something to be tried again now. One cheap statement."""
+    end = select(func.coalesce(func.max(log_entries.c.seq) + 1, 0)).scalar_subquery()
+    waits = select(deliveries.c.endpoint_id).where(deliveries.c.state == "waiting", deliveries.c.next_at <= at)
+    work = or_(endpoints.c.next_seq < end, endpoints.c.endpoint_id.in_(waits))
+    with reading(engine).connect() as connection:
+        return [_endpoint(row) for row in connection.execute(select(endpoints).where(endpoints.c.state == State.ACTIVE.value, work))]
 
 
 def backlogs(engine: Engine) -> Mapping[str, Backlog]:

@@ -37,7 +37,7 @@ PER_ROUND = 64
 """Messages of one round, after which what came of them is written down."""
 GROWTH = 3
 LONGEST_WAIT: Millis = 6 * HOUR
-_BUSY_S, _IDLE_S = 0.2, 1.0
+_BUSY_S, _IDLE_S = 0.25, 1.0
 
 log = logging.getLogger(__name__)
 
@@ -237,13 +237,14 @@ class WebhookKeeper:
     def _turn(self, sender: Sender) -> float:
         """Begin a round for every endpoint that has none under way; returns for how many seconds to sleep."""
         self._rounds = {name: task for name, task in self._rounds.items() if not task.done()}
-        active = webhooks.listed(self._courier.engine, State.ACTIVE)
-        if not active:
-            return _IDLE_S
-        if not self._mine(self._courier.scribe.clock()):
+        at = self._courier.scribe.clock()
+        working = webhooks.with_work(self._courier.engine, at)
+        if not working:
+            return _BUSY_S
+        if not self._mine(at):
             return _IDLE_S
         moment = asyncio.get_running_loop().time()
-        for endpoint in active:
+        for endpoint in working:
             name = endpoint.endpoint_id
             if name not in self._rounds and self._quiet.get(name, (0.0, 0.0))[0] <= moment:
                 self._rounds[name] = asyncio.create_task(self._serve(endpoint, sender))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import email.utils
 import socket
 import ssl
@@ -124,6 +125,8 @@ async def look_up(host: str, port: int) -> list[Address]:
     Raises:
         OSError: it has none.
     """
+    with contextlib.suppress(ValueError):
+        return [ip_address(host)]  # nothing to be looked up
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(ip_address(str(one[4][0]).partition("%")[0]) for one in found))
 
