@@ -15,13 +15,13 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import orjson
-from sqlalchemy import Engine, Row, insert, select, update
+from sqlalchemy import Connection, Engine, Row, insert, select, update
 
 from feature_store import sniffing
 from feature_store.problems import DataProblem, DataRefused
@@ -69,6 +69,10 @@ class Dataset:
     template: str
     uploaded_by: str
     uploaded_at: Millis
+
+
+Also = Callable[[Connection, Dataset], None]
+"""What else is written when a dataset is accepted, in the same transaction."""
 
 
 class Receiver:
@@ -166,8 +170,9 @@ def accept(
     uploaded_by: str,
     limits: Limits | None = None,
     at: Millis | None = None,
+    also: Also | None = None,
 ) -> Dataset:
-    """Take a file chunk by chunk, check that it is a table, store it and note it in the database.
+    """Take a file chunk by chunk, check that it is a table, store it and note it in the database; ``also`` as :func:`note` has it.
 
     Raises:
         DataRefused: the file cannot be used; nothing of it is kept.
@@ -180,12 +185,12 @@ def accept(
         receiver.abort()
         raise
     dataset = receiver.finish(name=name, template=template, uploaded_by=uploaded_by, at=at)
-    note(engine, dataset)
+    note(engine, dataset, also)
     return dataset
 
 
-def note(engine: Engine, dataset: Dataset) -> None:
-    """Write the dataset's row; its report is empty until :func:`save_report`."""
+def note(engine: Engine, dataset: Dataset, also: Also | None = None) -> None:
+    """Write the dataset's row, and what else follows from it in the same transaction; its report is empty until :func:`save_report`."""
     row = {
         "dataset_id": dataset.dataset_id,
         "sha256": dataset.sha256,
@@ -199,6 +204,8 @@ def note(engine: Engine, dataset: Dataset) -> None:
     }
     with engine.begin() as connection:
         connection.execute(insert(datasets_table).values(row))
+        if also is not None:
+            also(connection, dataset)
 
 
 def save_report(engine: Engine, dataset_id: str, report: dict[str, Any]) -> None:

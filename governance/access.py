@@ -22,11 +22,17 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from feature_store.database import reading
 from feature_store.times import Millis, now
+from governance.changes import Scribe
+from governance.ledger.record import Kind
 from governance.tables import api_keys, principals
 
 SERVICE: Final = "ordinance"
 """The principal of what the service does by itself. It has no key: what it makes, such as the policies that come with the product, needs no
 second person."""
+
+
+BY_COMMAND: Final = "ordinance keys"
+"""Who made a key, where the command did."""
 
 
 class Role(StrEnum):
@@ -241,7 +247,9 @@ def may(role: Role | str, action: Action | str) -> bool:
         return False
 
 
-def create_key(engine: Engine, role: Role | str, principal: str, *, key: str | None = None) -> str:
+def create_key(
+    engine: Engine, role: Role | str, principal: str, *, key: str | None = None, scribe: Scribe | None = None, by: str = BY_COMMAND
+) -> str:
     """Make an API key, and its principal if there is none of this name.
 
     Args:
@@ -249,6 +257,8 @@ def create_key(engine: Engine, role: Role | str, principal: str, *, key: str | N
         role: what the key may be used for.
         principal: the person or system it belongs to.
         key: a key that was made elsewhere; adding it twice changes nothing, and a revoked one stays revoked.
+        scribe: writes the record of it in the same transaction.
+        by: who made it.
 
     Returns:
         The key, ``ord_<role>_<random>``. It is not stored and cannot be shown again.
@@ -265,17 +275,21 @@ def create_key(engine: Engine, role: Role | str, principal: str, *, key: str | N
         raise AccessRefused(f"{name!r} is the service itself, which has no key; give the person or system a name of its own.")
     fresh = key or f"ord_{Role(role)}_{secrets.token_urlsafe(24)}"
     hashed = hash_key(fresh)
+    at = now()
     facts = {
         "key_hash": hashed,
         "principal": name,
         "role": str(role),
         "hint": fresh[: len(f"ord_{Role(role)}_") + 4][:16],
-        "created_at": now(),
+        "created_at": at,
     }
     with engine.begin() as connection:
         ensure_principal(connection, name)
         if connection.execute(select(api_keys.c.key_hash).where(api_keys.c.key_hash == hashed)).first() is None:
             connection.execute(insert(api_keys), facts)
+            if scribe is not None:
+                change = {"what": "created", "key_hash": hashed, "hint": facts["hint"], "principal": name, "role": str(role)}
+                scribe.record(connection, Kind.KEY_CREATED, change, principal=by, at=at)
     return fresh
 
 
@@ -288,15 +302,21 @@ def ensure_principal(connection: Connection, name: str) -> None:
         return
 
 
-def revoke_key(engine: Engine, key_hash: str) -> bool:
-    """Revoke a key for ever; replicas notice within seconds.
+def revoke_key(engine: Engine, key_hash: str, *, scribe: Scribe | None = None, by: str = BY_COMMAND) -> bool:
+    """Revoke a key for ever; replicas notice within seconds. With a ``scribe`` the record of it is written in the same transaction.
 
     Returns:
         Whether a valid key was revoked.
     """
-    statement = update(api_keys).where(api_keys.c.key_hash == key_hash, api_keys.c.revoked_at.is_(None)).values(revoked_at=now())
+    at = now()
+    ours = (api_keys.c.key_hash == key_hash, api_keys.c.revoked_at.is_(None))
+    statement = update(api_keys).where(*ours).values(revoked_at=at).returning(api_keys.c.principal, api_keys.c.role, api_keys.c.hint)
     with engine.begin() as connection:
-        return connection.execute(statement).rowcount == 1
+        row = connection.execute(statement).one_or_none()
+        if row is not None and scribe is not None:
+            change = {"what": "revoked", "key_hash": key_hash, "hint": row.hint, "principal": row.principal, "role": row.role}
+            scribe.record(connection, Kind.KEY_REVOKED, change, principal=by, at=at)
+    return row is not None
 
 
 def list_keys(engine: Engine) -> Sequence[KeyInfo]:

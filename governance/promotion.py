@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import orjson
@@ -169,8 +170,9 @@ def register_version(
     created_by: str,
     mlflow_run_id: str | None = None,
     at: Millis | None = None,
+    tenant: str = "default",
 ) -> int:
-    """Sign a version and put it on the allow-list; its number is one above the last of that name.
+    """Sign a version and put it on the allow-list, and record that; its number is one above the last of that name.
 
     ``kind`` is the decision type it answers, for a custom model its own name; ``report`` (metrics and card) is kept as it is.
 
@@ -188,7 +190,7 @@ def register_version(
                     select(func.max(model_versions.c.version), func.max(model_versions.c.type)).where(model_versions.c.name == name)
                 ).one()
                 _same_type(name, last[1], kind)
-                version = (last[0] or 0) + 1
+                version, made_at = (last[0] or 0) + 1, at or now()
                 connection.execute(
                     insert(model_versions).values(
                         name=name,
@@ -200,8 +202,26 @@ def register_version(
                         report=body,
                         mlflow_run_id=mlflow_run_id,
                         created_by=created_by,
-                        created_at=at or now(),
+                        created_at=made_at,
                     )
+                )
+                change = {
+                    "name": name,
+                    "version": version,
+                    "type": kind,
+                    "template": template,
+                    "digest": digest,
+                    "mlflow_run_id": mlflow_run_id,
+                }
+                change["report"] = f"sha256:{sha256(body).hexdigest()}"
+                Scribe(signer, tenant).record(
+                    connection,
+                    Kind.MODEL_REGISTERED,
+                    change,
+                    principal=created_by,
+                    at=made_at,
+                    decision_type=kind,
+                    digests={"model": digest},
                 )
                 return version
         except IntegrityError:

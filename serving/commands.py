@@ -11,8 +11,10 @@ from feature_store.database import DatabaseRefused
 from feature_store.problems import DataRefused
 from feature_store.retention import ErasureRefused
 from governance.access import AccessRefused, create_key
+from governance.changes import Scribe
 from governance.ledger.errors import LedgerError
 from governance.promotion import ModelNotAllowed, ModelRefused
+from serving.backup import BackupRefused
 from serving.events_command import LoadRefused
 from serving.features_command import FeaturesRefused
 from serving.home import HomeRefused
@@ -31,7 +33,7 @@ class CommandRefused(Exception):
 
 
 EXPLAINED: tuple[type[Exception], ...] = (
-    AccessRefused, CommandRefused, DatabaseOutdated, DatabaseRefused, DatabaseTooNew, DataRefused, ErasureRefused, FeaturesRefused, LedgerError, LoadRefused, ModelNotAllowed, ModelRefused, RebuildRefused, ReplayRefused, StartRefused, TrainRefused, VerifyRefused, WatchRefused,
+    AccessRefused, BackupRefused, CommandRefused, DatabaseOutdated, DatabaseRefused, DatabaseTooNew, DataRefused, ErasureRefused, FeaturesRefused, LedgerError, LoadRefused, ModelNotAllowed, ModelRefused, RebuildRefused, ReplayRefused, StartRefused, TrainRefused, VerifyRefused, WatchRefused,
 )  # fmt: skip
 """Errors whose message was written for the user; anything else is a defect and shows where it happened."""
 
@@ -51,7 +53,8 @@ def new_key(settings: Settings, role: str, principal: str | None) -> str:
     base = wire_base(settings)
     try:
         migrate(base.engine)
-        return create_key(base.engine, role, role if principal is None else principal)
+        scribe = Scribe(base.signer, settings.tenant)
+        return create_key(base.engine, role, role if principal is None else principal, scribe=scribe)
     finally:
         base.engine.dispose()
 

@@ -22,6 +22,7 @@ from serving.migrate import migrate
 from serving.settings import Settings
 from serving.wiring import WITHOUT_SECOND, local_principal, wire_base, workshop
 from training import service
+from training.accepted import recording
 from training.jobs import Training, Wanted
 from training.progress import Progress
 
@@ -83,8 +84,9 @@ def _run(home: Home, asked: Asked, shop: service.Workshop, say: Callable[[str], 
     engine = shop.engine
     principal = local_principal(Role.TRAINER)
     dataset = datasets.accept(
-        _chunks(asked.file), home.datasets, engine, name=asked.file.name, template=asked.template, uploaded_by=principal
-    )
+        _chunks(asked.file), home.datasets, engine, name=asked.file.name, template=asked.template, uploaded_by=principal,
+        also=recording(shop.scribe),
+    )  # fmt: skip
     say(f"{asked.file.name}: {dataset.rows:,} rows, {len(dataset.columns)} columns, sha256 {dataset.sha256[:12]}…")
     wanted = Wanted(Choices(asked.target, asked.time), asked.budget_s)
     queued = service.ask(

@@ -108,11 +108,12 @@ def prepare_home(settings: Settings, say: Callable[[str], None] = lambda _text: 
         migrate(base.engine)
         follow_definitions(base.engine, say)
         load_fingerprint(base.home.keys)
-        jobs.fail_interrupted(base.engine)
-        keep_policies(base.engine, default_policies().values(), SHIPPED, Scribe(base.signer, settings.tenant))
+        scribe = Scribe(base.signer, settings.tenant)
+        jobs.fail_interrupted(base.engine, scribe)
+        keep_policies(base.engine, default_policies().values(), SHIPPED, scribe)
         if base.home.demo:
             for role in Role:
-                create_key(base.engine, role, local_principal(role), key=local_key(base.home, role))
+                create_key(base.engine, role, local_principal(role), key=local_key(base.home, role), scribe=scribe)
         return base.home.demo and generation(base.engine) == 0
     finally:
         base.engine.dispose()
@@ -241,8 +242,8 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     from serving.parity import ParityKeeper
     from serving.review_keeper import ReviewKeeper
     from serving.verifying import VerifyKeeper
-    from serving.witnesses import WitnessKeeper, read_witness
     from serving.webhooks.keeper import WebhookKeeper
+    from serving.witnesses import WitnessKeeper, read_witness
     from training import service
 
     base = wire_base(settings)

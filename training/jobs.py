@@ -16,6 +16,8 @@ from feature_store.database import reading
 from feature_store.problems import DataProblem
 from feature_store.times import Millis, now
 from feature_store.wording import Text
+from governance.changes import Scribe
+from governance.ledger.record import Kind
 from governance.tables import training_progress, trainings
 from training.progress import Progress
 
@@ -141,9 +143,9 @@ def claim(engine: Engine, training_id: str) -> bool:
     return _move(engine, training_id, (State.QUEUED,), State.RUNNING)
 
 
-def cancel(engine: Engine, training_id: str) -> bool:
+def cancel(engine: Engine, training_id: str, scribe: Scribe | None = None) -> bool:
     """Ask a training to stop; False when it is over already (or unknown)."""
-    if _move(engine, training_id, (State.QUEUED,), State.CANCELLED, finished_at=now()):
+    if _end(engine, training_id, (State.QUEUED,), State.CANCELLED, scribe):
         return True
     return _move(engine, training_id, (State.RUNNING, State.STOPPING), State.STOPPING)
 
@@ -159,37 +161,38 @@ def advance(engine: Engine, training_id: str, progress: Progress) -> bool:
     return bool(state == State.RUNNING.value)
 
 
-def finish(engine: Engine, training_id: str, model_version: int) -> None:
-    """Note that it is done."""
-    live = (State.RUNNING, State.STOPPING)
-    _move(engine, training_id, live, State.DONE, finished_at=now(), model_version=model_version)
+def finish(engine: Engine, training_id: str, model_version: int, scribe: Scribe | None = None) -> None:
+    """Note that it is done; with a ``scribe``, as wherever a training ends, the record of it is written in the same transaction."""
+    _end(engine, training_id, (State.RUNNING, State.STOPPING), State.DONE, scribe, model_version=model_version)
 
 
-def stop(engine: Engine, training_id: str) -> None:
+def stop(engine: Engine, training_id: str, scribe: Scribe | None = None) -> None:
     """Note that it has stopped because somebody asked."""
-    _move(engine, training_id, (State.RUNNING, State.STOPPING), State.CANCELLED, finished_at=now())
+    _end(engine, training_id, (State.RUNNING, State.STOPPING), State.CANCELLED, scribe)
 
 
-def fail(engine: Engine, training_id: str, code: str, detail: str, problems: tuple[DataProblem, ...] = ()) -> None:
+def fail(  # noqa: PLR0917 - what went wrong, and who writes it down
+    engine: Engine, training_id: str, code: str, detail: str, problems: tuple[DataProblem, ...] = (), scribe: Scribe | None = None
+) -> None:
     """Note why it failed."""
     error: dict[str, Any] = {"code": code, "detail": detail, "errors": [problem.to_json() for problem in problems]}
     if isinstance(detail, Text):
         error["zh"] = {"detail": detail.zh}
     live = (State.QUEUED, State.RUNNING, State.STOPPING)
-    _move(engine, training_id, live, State.FAILED, finished_at=now(), error=orjson.dumps(error))
+    _end(engine, training_id, live, State.FAILED, scribe, error=orjson.dumps(error))
 
 
-def fail_interrupted(engine: Engine) -> int:
+def fail_interrupted(engine: Engine, scribe: Scribe | None = None) -> int:
     """At a service's start: trainings that were under way when it ended will never go on. Returns how many."""
     error = {"code": "interrupted", "detail": "The service ended while this training was under way. Start it again.", "errors": []}
-    live = [state.value for state in State if not state.over]
-    with engine.begin() as connection:
-        result = connection.execute(
-            update(trainings)
-            .where(trainings.c.state.in_(live))
-            .values(state=State.FAILED.value, finished_at=now(), error=orjson.dumps(error))
+    live = tuple(state for state in State if not state.over)
+    with reading(engine).connect() as connection:
+        found = (
+            connection.execute(select(trainings.c.training_id).where(trainings.c.state.in_([state.value for state in live])))
+            .scalars()
+            .all()
         )
-    return int(result.rowcount)
+    return sum(_end(engine, training_id, live, State.FAILED, scribe, error=orjson.dumps(error)) for training_id in found)
 
 
 def _move(engine: Engine, training_id: str, before: tuple[State, ...], after: State, **values: Any) -> bool:
@@ -200,6 +203,23 @@ def _move(engine: Engine, training_id: str, before: tuple[State, ...], after: St
             .values(state=after.value, **values)
         )
     return bool(result.rowcount == 1)
+
+
+def _end(engine: Engine, training_id: str, before: tuple[State, ...], after: State, scribe: Scribe | None, **values: Any) -> bool:
+    """Move a training to where it stays; what was learnt from which data, or why nothing was, becomes a record."""
+    at = now()
+    ours = (trainings.c.training_id == training_id, trainings.c.state.in_([state.value for state in before]))
+    with engine.begin() as connection:
+        statement = update(trainings).where(*ours).values(state=after.value, finished_at=at, **values).returning(trainings)
+        row = connection.execute(statement).one_or_none()
+        if row is not None and scribe is not None:
+            error = orjson.loads(row.error) if row.error else None
+            change = {
+                "training_id": training_id, "dataset_id": row.dataset_id, "name": row.name, "template": row.template, "state": after.value,
+                "spec": orjson.loads(row.spec), "model_version": row.model_version, "error": None if error is None else error["code"],
+            }  # fmt: skip
+            scribe.record(connection, Kind.TRAINING_FINISHED, change, principal=row.started_by, at=at)
+    return row is not None
 
 
 def _next_step(connection: Connection, training_id: str) -> int:

@@ -63,6 +63,11 @@ class Workshop:
         """MLflow as this home has it."""
         return Registry(self.mlflow, self.tracking_uri)
 
+    @property
+    def scribe(self) -> Scribe:
+        """Who writes down what becomes of trainings and versions."""
+        return Scribe(self.signer, self.tenant)
+
 
 @dataclass(frozen=True, slots=True)
 class Registered:
@@ -147,16 +152,16 @@ def run_training(workshop: Workshop, training_id: str, also: Report = silent) ->
         training = _known(engine, training_id)
         try:
             registered = _run(workshop, training, _writing(engine, training_id, also))
-            jobs.finish(engine, training_id, registered.version)
+            jobs.finish(engine, training_id, registered.version, workshop.scribe)
         except DataRefused as error:
-            jobs.fail(engine, training_id, "data_refused", str(error), error.problems)
+            jobs.fail(engine, training_id, "data_refused", str(error), error.problems, workshop.scribe)
         except promotion.ModelRefused as error:
-            jobs.fail(engine, training_id, "model_refused", error.text)
+            jobs.fail(engine, training_id, "model_refused", error.text, scribe=workshop.scribe)
         except TrainingCancelled:
-            jobs.stop(engine, training_id)
+            jobs.stop(engine, training_id, workshop.scribe)
         except BaseException as error:
             detail = f"A defect of Ordinance stopped this training: {type(error).__name__}: {error}"
-            jobs.fail(engine, training_id, "defect", detail)
+            jobs.fail(engine, training_id, "defect", detail, scribe=workshop.scribe)
             raise
     return _known(engine, training_id)
 
@@ -204,6 +209,7 @@ def register(workshop: Workshop, trained: TrainedModel, *, template: str, create
         report=report,
         created_by=created_by,
         mlflow_run_id=run_id,
+        tenant=workshop.tenant,
     )
     progress(step("done", 1.0, name=contents.name, version=version, digest=digest))
     return Registered(contents.name, version, contents.type, digest, report)
@@ -222,7 +228,7 @@ def publish(workshop: Workshop, name: str, version: int, *, changed_by: str, not
         raise promotion.ModelRefused(f"There is no version {version} of {name!r}.")
     generation = promotion.set_alias(
         workshop.engine, verifier, kind=model.type, alias=promotion.CHAMPION, name=name, version=version, changed_by=changed_by, note=note,
-        scribe=Scribe(workshop.signer, workshop.tenant),
+        scribe=workshop.scribe,
     )  # fmt: skip
     try:
         workshop.registry.alias(name, promotion.CHAMPION, model.digest)

@@ -12,6 +12,7 @@ from feature_store.events import FUTURE_SKEW
 from feature_store.reservations import ReservationStore
 from feature_store.times import Millis
 from governance.access import Access
+from governance.changes import Scribe
 from governance.labelling import Labelling
 from governance.ledger.store import DecisionReader
 from governance.reviews import ReviewQueue, cancels
@@ -67,7 +68,7 @@ def join(
     return Wiring(
         accounts=StoredAccounts(engine, Access(engine)),
         decisions=RecordedDecisions(DecisionReader(engine), cards),
-        workbench=LocalWorkbench(engine, datasets_folder, launch, limits),
+        workbench=LocalWorkbench(engine, datasets_folder, launch, limits, None if desk is None else Scribe(desk.signer, desk.tenant)),
         models=RegisteredModels(engine, cards, publish),
         signer=SessionSigner(session_secret(keys / SECRET_FILE)),
         now=times.now,

@@ -18,6 +18,7 @@ from feature_store.datasets import Dataset
 from feature_store.problems import DataProblem, DataRefused
 from feature_store.wording import told
 from governance import promotion
+from governance.changes import Scribe
 from serving.console.ports import (
     DatasetFacts,
     ProgressFacts,
@@ -29,6 +30,7 @@ from serving.console.ports import (
 )
 from serving.errors import Problem, ProblemKind, problem_for, unavailable
 from training import jobs, templates
+from training.accepted import recording
 
 _CHECKS_KEPT = 64
 _SPREADS = "distributions.json"
@@ -44,11 +46,19 @@ class LocalWorkbench:
         limits: what a file may be at most.
     """
 
-    def __init__(self, engine: Engine, folder: Path, launch: Callable[[str], None], limits: datasets.Limits | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        folder: Path,
+        launch: Callable[[str], None],
+        limits: datasets.Limits | None = None,
+        scribe: Scribe | None = None,
+    ) -> None:
         self._engine = engine
         self._folder = folder
         self._launch = launch
         self._limits = limits
+        self._scribe = scribe
         self._checked = lru_cache(_CHECKS_KEPT)(self._check)
 
     def templates(self) -> Sequence[TemplateFacts]:
@@ -60,7 +70,7 @@ class LocalWorkbench:
 
     def receive(self) -> _Incoming:
         """Begin to take a file in."""
-        return _Incoming(self._engine, datasets.Receiver(self._folder, self._limits))
+        return _Incoming(self._engine, datasets.Receiver(self._folder, self._limits), self._scribe)
 
     def dataset(self, dataset_id: str) -> DatasetFacts | None:
         """One dataset."""
@@ -100,7 +110,7 @@ class LocalWorkbench:
             self._launch(queued.training_id)
         except Exception as error:
             detail = told("not_launched")
-            jobs.fail(self._engine, queued.training_id, "not_launched", detail)
+            jobs.fail(self._engine, queued.training_id, "not_launched", detail, scribe=self._scribe)
             raise Refused(unavailable(ProblemKind.UNAVAILABLE, detail, 5)) from error
         return self._training(queued)
 
@@ -119,7 +129,7 @@ class LocalWorkbench:
 
     def cancel(self, training_id: str) -> bool:
         """Ask a training to stop."""
-        return jobs.cancel(self._engine, training_id)
+        return jobs.cancel(self._engine, training_id, self._scribe)
 
     def _training(self, found: jobs.Training) -> TrainingFacts:
         version = None
@@ -158,8 +168,9 @@ class LocalWorkbench:
 class _Incoming:
     """Fulfils :class:`serving.console.ports.Upload`."""
 
-    def __init__(self, engine: Engine, receiver: datasets.Receiver) -> None:
+    def __init__(self, engine: Engine, receiver: datasets.Receiver, scribe: Scribe | None) -> None:
         self._engine = engine
+        self._also = None if scribe is None else recording(scribe)
         self._receiver = receiver
 
     def write(self, chunk: bytes) -> None:
@@ -176,7 +187,7 @@ class _Incoming:
             dataset = self._receiver.finish(name=filename, template=known.name, uploaded_by=principal)
         except DataRefused as error:
             raise refused(error) from error
-        datasets.note(self._engine, dataset)
+        datasets.note(self._engine, dataset, self._also)
         return _dataset(dataset)
 
     def abort(self) -> None:
