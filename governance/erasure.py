@@ -118,6 +118,7 @@ class Erasures:
     Attributes:
         replayed: replays a decision before it is erased.
         leftovers: what of the person is kept elsewhere and was not erased, as sentences for the record; asked when all else is done.
+        destroyed: called when keys were destroyed, to note it where a backup does not bring them back.
     """
 
     engine: Engine
@@ -125,6 +126,7 @@ class Erasures:
     scribe: Scribe
     replayed: Replayed
     leftovers: Callable[[EntityKey], Sequence[str]] = field(default=lambda _subject: ())
+    destroyed: Callable[[], None] = field(default=lambda: None)
 
     def request(self, subject: str, principal: str) -> Erasure:
         """Ask for an erasure; asking twice is asking once.
@@ -288,11 +290,12 @@ class Erasures:
         # 3. Rows of the ledger: what they held is written over, the digests stay.
         with self.engine.begin() as connection:
             lock_records(connection)
-            done = overwrite(connection, self.vault, subject, keys)
+            done = overwrite(connection, self.vault, subject, [one.pseudonym for one in keys])
         # 4. The feature store.
         forgotten = retention.erase(self.engine, subject, order_ids=done.orders, thorough=False)
         # 5. The keys: from here on nobody opens what a backup of the database has.
         emptied = self.vault.keys.destroy(keys, at)
+        self.destroyed()
         # 6. The record, and the end of the request.
         told = _told(erasure_id, key, keys, verdicts, done, forgotten, self.leftovers(subject))
         with self.engine.begin() as connection:

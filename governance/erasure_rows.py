@@ -14,7 +14,7 @@ from feature_store.times import Millis
 from governance.ledger.compression import decompress
 from governance.ledger.errors import RecordCorrupt
 from governance.ledger.opened import hollow, is_erased, open_checked
-from governance.ledger.subject_keys import MARK, SubjectKey
+from governance.ledger.subject_keys import MARK
 from governance.ledger.tables import decisions, records
 from governance.ledger.vault import HOLLOW, Vault
 from governance.review_tables import outcome_labels, reviews
@@ -50,16 +50,15 @@ def lock_records(connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA secure_delete=ON")
 
 
-def overwrite(connection: Connection, vault: Vault, subject: EntityKey, keys: Sequence[SubjectKey]) -> Overwritten:
+def overwrite(connection: Connection, vault: Vault, subject: EntityKey | None, pseudonyms: Sequence[str]) -> Overwritten:
     """Write over what the ledger's tables hold of a person.
 
     Args:
         connection: of a transaction that holds :func:`lock_records`.
         vault: opens what is sealed.
-        subject: the person.
-        keys: the person's keys, which open what was sealed under them.
+        subject: the person; ``None`` when nobody knows any more who it was.
+        pseudonyms: what stands for the person.
     """
-    pseudonyms = [key.pseudonym for key in keys]
     decided, orders = _decisions(connection, subject, pseudonyms)
     others = _others(connection, subject, pseudonyms)
     ids = list(dict.fromkeys([*decided, *others]))
@@ -75,14 +74,16 @@ def overwrite(connection: Connection, vault: Vault, subject: EntityKey, keys: Se
                 update(records).where(records.c.record_id == bindparam("id")).values(body=bindparam("left"), seeds=b""), values
             )
     _overwrite_decisions(connection, vault, decided, orders, pseudonyms[0] if pseudonyms else MARK)
-    return Overwritten(overwritten, damaged, len(decided), _unlist(connection, subject, pseudonyms), frozenset(orders))
+    unlisted = 0 if subject is None else _unlist(connection, subject, pseudonyms)
+    return Overwritten(overwritten, damaged, len(decided), unlisted, frozenset(orders))
 
 
-def _decisions(connection: Connection, subject: EntityKey, pseudonyms: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+def _decisions(connection: Connection, subject: EntityKey | None, pseudonyms: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """The person's decisions, and a pseudonym for each order's id; decisions on such an order that name no customer are theirs, too."""
-    if subject.entity is not Entity.CUSTOMER:
+    if subject is not None and subject.entity is not Entity.CUSTOMER:
         return [], {}
-    theirs = select(decisions.c.record_id, decisions.c.order_id).where(decisions.c.customer_id.in_([subject.key, *pseudonyms]))
+    names = [*pseudonyms] if subject is None else [subject.key, *pseudonyms]
+    theirs = select(decisions.c.record_id, decisions.c.order_id).where(decisions.c.customer_id.in_(names))
     found = {row.record_id: row.order_id for row in connection.execute(theirs)}
     orders = {order: MARK + secrets.token_urlsafe(16) for order in found.values() if order is not None and not order.startswith(MARK)}
     for part in _parts(sorted(orders)):
@@ -91,9 +92,11 @@ def _decisions(connection: Connection, subject: EntityKey, pseudonyms: Sequence[
     return list(found), orders
 
 
-def _others(connection: Connection, subject: EntityKey, pseudonyms: Sequence[str]) -> list[str]:
+def _others(connection: Connection, subject: EntityKey | None, pseudonyms: Sequence[str]) -> list[str]:
     """Other records that speak of the person: by pseudonym, and those from before there were any by what their seeds name."""
     found = list(connection.execute(select(records.c.record_id).where(records.c.subject.in_(pseudonyms))).scalars())
+    if subject is None:
+        return found
     named = or_(*(_contains(connection, f'"{name}":'.encode()) for name in _names(subject)))
     return found + list(connection.execute(select(records.c.record_id).where(named)).scalars())
 

@@ -156,6 +156,18 @@ def _hold(parsed: argparse.Namespace, settings: Settings) -> int:
     return hold(settings, parsed.subject, parsed.by, parsed.reason, lift=parsed.lift, say=_say)
 
 
+def _backup(parsed: argparse.Namespace, settings: Settings) -> int:
+    from serving.backup import Asked, backup
+
+    return backup(settings, Asked(parsed.folder, parsed.keys, parsed.keep_keys_days), _say)
+
+
+def _restore(parsed: argparse.Namespace, settings: Settings) -> int:
+    from serving.backup import Asked, restore
+
+    return restore(settings, Asked(parsed.folder, parsed.keys, accept_behind=parsed.accept_behind), _say)
+
+
 def _features_expire(_parsed: argparse.Namespace, settings: Settings) -> int:
     from serving.features_command import expire
 
@@ -275,6 +287,14 @@ def _add_privacy(add: Callable[..., argparse.ArgumentParser]) -> None:
     keep.add_argument("--by", required=True, metavar="NAME", help="who says so")
     keep.add_argument("--reason", required=True, metavar="TEXT", help="is recorded for ever: name the case, not the person")
     keep.add_argument("--lift", action="store_true", help="lift the holds on this person")
+    copy = add("backup", _backup, "copy the home while it is in use, its keys apart")
+    copy.add_argument("folder", type=Path, metavar="DIR", help="gets a folder for this backup")
+    copy.add_argument("--keys", type=Path, metavar="DIR", help="where copies of the keys go (default DIR-keys)")
+    copy.add_argument("--keep-keys-days", type=float, default=30.0, metavar="N", help="throw older copies of the keys away (default 30)")
+    back = add("restore", _restore, "make a new home from a backup, and erase again who was erased since")
+    back.add_argument("folder", type=Path, metavar="DIR", help="a backup, or the folder of several: then the newest")
+    back.add_argument("--keys", type=Path, metavar="DIR", help="where the copies of the keys are (default DIR-keys)")
+    back.add_argument("--accept-behind", action="store_true", help="restore although the log has signed more than the backup holds")
 
 
 def _add_witness(add: Callable[..., argparse.ArgumentParser]) -> None:

@@ -12,6 +12,7 @@ from feature_store.retention import ErasureRefused
 from governance.changes import Scribe
 from governance.erasure import Erasure, Erasures, Outcome, State
 from governance.ledger.vault import vault_of
+from serving.backup import keep_destroyed
 from serving.home import Home
 from serving.migrate import migrate
 from serving.replaying import replayer_of
@@ -53,7 +54,7 @@ def erasures_of(base: Base) -> Erasures:
         return replayer[0].replay(stored).verdict.value  # type: ignore[arg-type]
 
     scribe = Scribe(base.signer, base.settings.tenant)
-    return Erasures(base.engine, vault, scribe, replayed, lambda subject: leftovers(base.home, subject))
+    return Erasures(base.engine, vault, scribe, replayed, lambda subject: leftovers(base.home, subject), lambda: keep_destroyed(base))
 
 
 def leftovers(home: Home, subject: EntityKey) -> list[str]:

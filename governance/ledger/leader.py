@@ -116,6 +116,23 @@ class Leader:
             self._publish(tree, published.size, first=checkpoint is None and self._tiles.checkpoint() is None)
             return Turn(size - published.size, size, more or size < sequenced)
 
+    def rebuild(self) -> int:
+        """Write the tiles of the published tree from the records, for a home that has none; returns its size.
+
+        Raises:
+            LogCorrupt: the records have another root than the one that was published.
+        """
+        published, checkpoint = self._published()
+        if checkpoint is None:
+            return 0
+        tree = TiledTree(0, self._tiles.read)
+        while tree.size < published.size:
+            tree = self._integrate(Signed(tree.size, tree.root()), min(published.size, tree.size + PER_TURN))
+        if tree.root() != published.root:
+            raise LogCorrupt(f"the {published.size} records have another root than the one that was published")
+        self._tiles.publish(checkpoint)
+        return published.size
+
     def _sequence(self) -> tuple[int, bool]:
         """Give the next places to what waits; returns how many leaves have one now, and whether more wait."""
         with reading(self._engine).connect() as connection:

@@ -224,6 +224,12 @@ class SubjectKeys:
         with self._guard:
             return list(self._select("token", list(tokens)))
 
+    def note_destroyed(self, gone: Iterable[Destroyed]) -> None:
+        """Take over that keys were destroyed, from before this copy of the store was made."""
+        rows = [(one.pseudonym, one.token, one.destroyed_at) for one in gone]
+        with self._guard, self._transaction() as connection:
+            connection.executemany("INSERT OR IGNORE INTO destroyed_keys (pseudonym, token, destroyed_at) VALUES (?, ?, ?)", rows)
+
     def copy_to(self, path: Path) -> None:
         """A consistent copy of the store, while it is in use."""
         with self._guard, contextlib.closing(sqlite3.connect(path)) as target:
