@@ -1,4 +1,4 @@
-"""Recourse: the smallest changes of what somebody could change that would have given another outcome, each checked by deciding again.
+"""Recourse: the smallest changes of what somebody could change that would have given a better outcome, each checked by deciding again.
 
 A change is made in the snapshot, as a what-if makes it, and only in features that the views call actionable. Candidates are scored together;
 the policy is asked where its answer changes along the margin (a bisection), then every suggestion is decided in full, and taken back feature by
@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from itertools import combinations
 from typing import Any
 
@@ -23,6 +22,7 @@ from governance.grids import Lever, coherent, levers
 from governance.inputs import Inputs
 from governance.opinion import Deployed
 from governance.policy import Policy
+from governance.recourse_reasons import NoRecourse, Toward, words
 from governance.values import Decision, Stage, Status
 from governance.what_if import with_values
 from models.artifact import ModelArtifact
@@ -42,46 +42,8 @@ _BETTER: Mapping[str, tuple[str, ...]] = {
 }
 """Outcomes, the best for the buyer first."""
 
+
 Row = NDArray[np.float64]
-
-
-class NoRecourse(StrEnum):
-    """Why there is nothing to suggest."""
-
-    FALLBACK = "fallback"
-    NO_MODEL = "no_model"
-    NOT_BY_FEATURES = "not_by_features"
-    NOTHING_ACTIONABLE = "nothing_actionable"
-    A_NUMBER = "a_number"
-    A_PLAN = "a_plan"
-
-
-_WORDS: Mapping[NoRecourse, Mapping[str, str]] = {
-    NoRecourse.FALLBACK: {
-        "en": "A fallback answered: no model was asked, so no feature decided.",
-        "zh": "该决策由降级方案给出，未经模型判断，不取决于任何特征。",
-    },
-    NoRecourse.NO_MODEL: {
-        "en": "No model was asked: rules alone decided.",
-        "zh": "该决策未经模型判断，仅按规则作出。",
-    },
-    NoRecourse.NOT_BY_FEATURES: {
-        "en": "No change of what could be changed gives another outcome",
-        "zh": "可改变的因素无论如何调整，结果都不会改变",
-    },
-    NoRecourse.NOTHING_ACTIONABLE: {
-        "en": "The model looks at nothing that could be changed for this order.",
-        "zh": "模型所依据的因素均无法针对该订单改变。",
-    },
-    NoRecourse.A_NUMBER: {
-        "en": "The model predicts a number; there is no outcome to change.",
-        "zh": "模型预测的是数值，不存在可改变的结果。",
-    },
-    NoRecourse.A_PLAN: {
-        "en": "A plan follows from stock, rates and constraints, not from features: ask what-if with other constraints or nodes.",
-        "zh": "发货方案取决于库存、费率与约束，而非特征：请用假设分析调整约束或仓库。",
-    },
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +108,7 @@ class Recourse:
         reason: why there is no suggestion; ``None`` where there is one.
         decided_by: the policy's checks that objected and that no change of a feature moves.
         decided: how often the policy was asked.
+        toward: what was looked for; ``None`` where nobody ranks the type's outcomes.
     """
 
     outcome: str
@@ -153,6 +116,7 @@ class Recourse:
     reason: NoRecourse | None
     decided_by: tuple[str, ...] = ()
     decided: int = 0
+    toward: Toward | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As the API tells it."""
@@ -161,37 +125,42 @@ class Recourse:
             "suggestions": [one.to_json() for one in self.suggestions],
             "reason": None
             if self.reason is None
-            else {"code": self.reason.value.upper(), "text": self._words(), "decided_by": list(self.decided_by)},
+            else {
+                "code": self.reason.value.upper(),
+                "text": words(self.reason, self.toward, self.decided_by),
+                "decided_by": list(self.decided_by),
+            },
         }
 
-    def _words(self) -> dict[str, str]:
-        assert self.reason is not None
-        text = dict(_WORDS[self.reason])
-        if self.reason is NoRecourse.NOT_BY_FEATURES:
-            by = ", ".join(self.decided_by)
-            return {"en": f"{text['en']}{f': {by} decides' if by else ''}.", "zh": f"{text['zh']}{f'：由 {by} 决定' if by else ''}。"}
-        return text
 
-
-def find_recourse(inputs: Inputs, deployed: Deployed | None, policy: Policy) -> Recourse:
-    """The smallest changes of actionable features that change the outcome; better outcomes before others. Pure.
+def find_recourse(inputs: Inputs, deployed: Deployed | None, policy: Policy, toward: Toward = Toward.BETTER) -> Recourse:
+    """The smallest changes of actionable features that give a better outcome, or a worse one where that is asked for. Pure.
 
     Args:
         inputs: what was known; as rebuilt from the record.
         deployed: the model that answered.
         policy: what judged.
+        toward: which outcomes are looked for.
     """
     inputs = replace(inputs, stage=Stage.WHAT_IF)
     now = decide(inputs, {} if deployed is None else {inputs.type: deployed}, policy)
     nothing = _nothing(inputs, deployed, now)
     if nothing is not None or deployed is None or inputs.snapshot is None:
         return Recourse(now.outcome, (), nothing or NoRecourse.NO_MODEL)
-    search = _Search(inputs, inputs.snapshot, deployed, policy, now)
+    ranked = tuple(map(str, _BETTER.get(inputs.type, ())))
+    sought = None if now.outcome not in ranked else toward
+    if sought is not None and now.outcome == ranked[0 if sought is Toward.BETTER else -1]:
+        reason = NoRecourse.ALREADY_BEST if sought is Toward.BETTER else NoRecourse.ALREADY_WORST
+        return Recourse(now.outcome, (), reason, toward=sought)
+    place = 0 if sought is None else ranked.index(now.outcome)
+    better = sought is Toward.BETTER
+    goal = _Goal(now.outcome, None if sought is None else frozenset(ranked[:place] if better else ranked[place + 1 :]), better)
+    search = _Search(inputs, inputs.snapshot, deployed, policy, goal)
     suggestions = search.run()
     if suggestions:
-        return Recourse(now.outcome, suggestions, None, decided=search.decided)
+        return Recourse(now.outcome, suggestions, None, decided=search.decided, toward=sought)
     failing = tuple(result.id for result in now.policy.results if not result.passed) if now.policy else ()
-    return Recourse(now.outcome, (), NoRecourse.NOT_BY_FEATURES, failing, search.decided)
+    return Recourse(now.outcome, (), NoRecourse.NOT_BY_FEATURES, failing, search.decided, sought)
 
 
 def _nothing(inputs: Inputs, deployed: Deployed | None, now: Decision) -> NoRecourse | None:
@@ -204,6 +173,25 @@ def _nothing(inputs: Inputs, deployed: Deployed | None, now: Decision) -> NoReco
     if deployed.artifact.task is Task.REGRESSION:
         return NoRecourse.A_NUMBER
     return None if levers(deployed.artifact) else NoRecourse.NOTHING_ACTIONABLE
+
+
+@dataclass(frozen=True, slots=True)
+class _Goal:
+    """What is looked for.
+
+    Attributes:
+        now: the outcome as it is.
+        outcomes: the wanted ones; ``None`` for any other than that of now.
+        better: whether they are better ones.
+    """
+
+    now: str
+    outcomes: frozenset[str] | None
+    better: bool
+
+    def reached(self, outcome: str) -> bool:
+        """Whether an outcome is a wanted one."""
+        return outcome != self.now if self.outcomes is None else outcome in self.outcomes
 
 
 @dataclass(slots=True)
@@ -238,11 +226,10 @@ class _Oracle:
 class _Search:
     """One search for one decision."""
 
-    def __init__(self, inputs: Inputs, snapshot: FeatureSnapshot, deployed: Deployed, policy: Policy, now: Decision) -> None:
+    def __init__(self, inputs: Inputs, snapshot: FeatureSnapshot, deployed: Deployed, policy: Policy, goal: _Goal) -> None:
         self._artifact: ModelArtifact = deployed.artifact
         self._start: Row = deployed.row(snapshot).copy()
-        self._now = now.outcome
-        self._ranked = tuple(map(str, _BETTER.get(inputs.type, ())))
+        self._goal = goal
         self._levers = levers(deployed.artifact)
         self._values = {lever.index: lever.values(float(self._start[lever.index])) for lever in self._levers}
         self._binary = deployed.artifact.scorer.outputs == 1
@@ -256,26 +243,10 @@ class _Search:
         return self._oracle.asked
 
     def run(self) -> tuple[Suggestion, ...]:
-        """Better outcomes first; only where there is none, others."""
+        """Small changes of one or two features; only where there is none, larger ones of all."""
         rows = self._candidates()
-        margins = self._margins(rows)
-        for wanted in self._wishes():
-            found = self._cheapest(rows, margins, wanted)
-            if not found:
-                found = self._far(wanted)
-            if found:
-                return self._told(found)
-        return ()
-
-    def _wishes(self) -> list[frozenset[str] | None]:
-        """The outcomes looked for, in turn; ``None`` for any other one."""
-        if self._now not in self._ranked:
-            return [None]
-        better = frozenset(self._ranked[: self._ranked.index(self._now)])
-        return [better, None] if better else [None]
-
-    def _wanted(self, outcome: str, wish: frozenset[str] | None) -> bool:
-        return outcome != self._now if wish is None else outcome in wish
+        found = self._cheapest(rows, self._margins(rows)) or self._far()
+        return self._told(found)
 
     def _candidates(self) -> Row:
         """Every change of one feature, and those of two on thinner grids."""
@@ -300,9 +271,9 @@ class _Search:
     def _cost(self, row: Row) -> float:
         return sum(lever.cost(float(self._start[lever.index]), float(row[lever.index])) for lever in self._levers)
 
-    def _cheapest(self, rows: Row, margins: Row, wish: frozenset[str] | None) -> list[Row]:
+    def _cheapest(self, rows: Row, margins: Row) -> list[Row]:
         """The cheapest rows that give a wanted outcome, of different sets of features."""
-        likely = self._likely(rows, margins, wish) if self._binary else np.arange(len(rows))
+        likely = self._likely(rows, margins) if self._binary else np.arange(len(rows))
         costs = np.array([self._cost(rows[i]) for i in likely])
         found: list[Row] = []
         sets: list[frozenset[int]] = []
@@ -315,12 +286,12 @@ class _Search:
             tries += 1
             if tries > _TRIES or len(found) == MOST:
                 break
-            if self._wanted(self._oracle(row, margins[likely[place]]).outcome, wish):
+            if self._goal.reached(self._oracle(row, margins[likely[place]]).outcome):
                 found.append(row)
                 sets.append(touched)
         return found
 
-    def _likely(self, rows: Row, margins: Row, wish: frozenset[str] | None) -> NDArray[np.intp]:
+    def _likely(self, rows: Row, margins: Row) -> NDArray[np.intp]:
         """The rows whose margin lies where a wanted outcome does: the policy is asked at a few margins, and between two answers bisected."""
         order = np.argsort(margins[:, 0], kind="stable")
         if not len(order):
@@ -329,7 +300,7 @@ class _Search:
 
         def ask(place: int) -> bool:
             if place not in answers:
-                answers[place] = self._wanted(self._oracle(rows[order[place]], margins[order[place]]).outcome, wish)
+                answers[place] = self._goal.reached(self._oracle(rows[order[place]], margins[order[place]]).outcome)
             return answers[place]
 
         probes = sorted({round(share * (len(order) - 1)) for share in np.linspace(0.0, 1.0, _PROBES).tolist()})
@@ -344,24 +315,24 @@ class _Search:
             wanted[b : high + 1] = last
         return order[wanted]
 
-    def _far(self, wish: frozenset[str] | None) -> list[Row]:
+    def _far(self) -> list[Row]:
         """A row as far as all features together can move the margin, either way, that gives a wanted outcome, taken back as far as it allows."""
         found = []
         for output in range(self._artifact.scorer.outputs):
             for sign in (-1.0, 1.0):
-                row = self._outermost(output, sign, wish)
+                row = self._outermost(output, sign)
                 if row is not None:
-                    found.append(self._taken_back(row, wish))
+                    found.append(self._taken_back(row))
         return self._different(sorted(found, key=self._cost))
 
-    def _outermost(self, output: int, sign: float, wish: frozenset[str] | None) -> Row | None:
+    def _outermost(self, output: int, sign: float) -> Row | None:
         """The first row with a wanted outcome on the way to the furthest margin; ``None`` where there is none."""
         row = self._start.copy()
         for _ in range(_ROUNDS):
             before = row
             for lever in self._levers:
                 row = self._best(row, lever, output, sign)
-                if self._wanted(self._oracle(row, self._margins(row[None])[0]).outcome, wish):
+                if self._goal.reached(self._oracle(row, self._margins(row[None])[0]).outcome):
                     return row
             if np.array_equal(before, row, equal_nan=True):
                 break
@@ -383,7 +354,7 @@ class _Search:
         best: Row = rows[int(np.argmax(sign * self._margins(rows)[:, output]))]
         return best.copy()
 
-    def _taken_back(self, row: Row, wish: frozenset[str] | None) -> Row:
+    def _taken_back(self, row: Row) -> Row:
         """The same outcome with fewer and smaller changes: each feature back to what it was, or as near to it as the outcome allows."""
         row = row.copy()
         for lever in sorted(self._levers, key=lambda one: -one.cost(float(self._start[one.index]), float(row[one.index]))):
@@ -393,7 +364,7 @@ class _Search:
             for value in sorted(nearer, key=lambda one: lever.cost(was, one)):
                 tried = row.copy()
                 tried[lever.index] = value
-                if self._fits(tried) and self._wanted(self._oracle(tried, self._margins(tried[None])[0]).outcome, wish):
+                if self._fits(tried) and self._goal.reached(self._oracle(tried, self._margins(tried[None])[0]).outcome):
                     row = tried
                     break
         return row
@@ -410,13 +381,9 @@ class _Search:
                 Change(lever, float(self._start[lever.index]), float(row[lever.index])) for lever in self._levers if lever.index in touched
             )
             probability = decision.confidence.probability if decision.confidence else None
-            told.append(Suggestion(changes, decision.outcome, probability, self._cost(row), self._improves(decision.outcome)))
+            improves = None if self._goal.outcomes is None else self._goal.better
+            told.append(Suggestion(changes, decision.outcome, probability, self._cost(row), improves))
         return tuple(sorted(told, key=lambda one: one.cost))
-
-    def _improves(self, outcome: str) -> bool | None:
-        if self._now not in self._ranked or outcome not in self._ranked:
-            return None
-        return self._ranked.index(outcome) < self._ranked.index(self._now)
 
 
 def _thin(values: Sequence[float], most: int) -> list[float]:

@@ -18,11 +18,12 @@ from governance.access import Principal
 from governance.ledger.errors import NotDurable
 from governance.ledger.store import Damaged, DecisionReader, StoredDecision
 from governance.recourse import Recourse, find_recourse
+from governance.recourse_reasons import Toward
 from governance.replay import Replay, Replayer
 from governance.shelf import Shelf
 from governance.what_if import WhatIfBody
 from serving.answer import Records, Reply, refuse
-from serving.errors import Problem, ProblemKind, not_found, unavailable, validation_problem
+from serving.errors import Problem, ProblemKind, fault, invalid, not_found, unavailable, validation_problem
 from serving.gone import tell_erased
 from serving.recording import Timing
 from serving.rendering import to_bytes
@@ -83,15 +84,21 @@ class Again:
             return refuse(unavailable(ProblemKind.NOT_DURABLE, "The what-if could not be recorded, so it is not told. Ask again.", RETRY_S))
         return Reply(200, made.response)
 
-    async def recourse(self, decision_id: str, caller: Principal) -> Reply:
-        """``GET /v1/decisions/{id}/recourse``: the smallest changes that would have given another outcome."""
-        found = await self._aside(lambda: self._recourse(decision_id, caller))
+    async def recourse(self, decision_id: str, caller: Principal, query: Mapping[str, str]) -> Reply:
+        """``GET /v1/decisions/{id}/recourse``: the smallest changes that would have given a better outcome, or with ``direction`` a worse one."""
+        unknown = sorted(set(query) - {"direction"})
+        if unknown:
+            return refuse(invalid([fault(["query", name], "unknown; known is direction") for name in unknown]))
+        told = query.get("direction", Toward.BETTER)
+        if told not in set(Toward):
+            return refuse(invalid([fault(["query", "direction"], f"{told!r} is none of {', '.join(Toward)}")]))
+        found = await self._aside(lambda: self._recourse(decision_id, caller, Toward(told)))
         return refuse(found) if isinstance(found, Problem) else Reply(200, to_bytes({"decision_id": decision_id, **found.to_json()}))
 
-    def _recourse(self, decision_id: str, caller: Principal) -> Recourse | Problem:
+    def _recourse(self, decision_id: str, caller: Principal, toward: Toward) -> Recourse | Problem:
         stored = self._visible(decision_id, caller)
         past = stored if isinstance(stored, Problem) else recall_past(stored, self._shelf)
-        return past if isinstance(past, Problem) else find_recourse(past.rebuilt.inputs, past.deployed, past.policy)
+        return past if isinstance(past, Problem) else find_recourse(past.rebuilt.inputs, past.deployed, past.policy, toward)
 
     def _what_if(self, decision_id: str, caller: Principal, asked: Asked) -> Answered | Problem:
         stored = self._visible(decision_id, caller)

@@ -15,6 +15,7 @@ from serving.errors import ProblemKind
 
 _K = ProblemKind
 _ID = Parameter("id", "The decision's id, as the answer told it.", {"type": "string", "maxLength": 128}, "path")
+_DIRECTION = Parameter("direction", "Which outcomes to look for, seen from the buyer.", {"enum": ["better", "worse"], "default": "better"})
 _PAST = (_K.NOT_FOUND, _K.CONFLICT, _K.ERASED)
 
 WHAT_IF_EXAMPLE: dict[str, Any] = {"features": {"promise_h": 120, "express": False}, "policy_parameters": {"person_above": 20000}}
@@ -110,7 +111,7 @@ class NoRecourseAnswer(BaseModel):
 
 
 class RecourseAnswer(BaseModel):
-    """The smallest changes of what somebody could change that give another outcome; at most three, of different features."""
+    """The smallest changes of what somebody could change that give a better outcome; at most three, of different features."""
 
     decision_id: str
     outcome: str
@@ -177,8 +178,8 @@ AGAIN_DECISIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET", "/v1/decisions/{id}/recourse", "Find what would change it", "The smallest changes of features that somebody could change for "
-        "the order that give another outcome, better ones first; each was checked by deciding again. Without any, the reason.",
-        parameters=(_ID,), answer=RecourseAnswer, example="recourse", problems=(*ANY, *_PAST),
+        "the order that give a better outcome, or any other where a type's outcomes have no order; each was checked by deciding again. Without any, "
+        "the reason.", parameters=(_ID, _DIRECTION), answer=RecourseAnswer, example="recourse", problems=(*ANY, _K.INVALID, *_PAST),
     ),
 )  # fmt: skip
 """Of the plain application."""

@@ -206,7 +206,7 @@ class DecisionsApp:
         if what == "replay":
             return await again.replay(decision_id)
         if what == "recourse":
-            return await again.recourse(decision_id, call.caller)
+            return await again.recourse(decision_id, call.caller, call.query)
         body = await self._json(call, MAX_BODY)
         if isinstance(body, Problem):
             return refuse(body)

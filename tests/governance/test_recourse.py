@@ -19,7 +19,8 @@ from governance.decision import Deployed, Failure, Inputs, ModelUse, Stage, deci
 from governance.grids import Lever, coherent, levers
 from governance.policy import Policy
 from governance.policy_document import default_policies
-from governance.recourse import NoRecourse, Recourse, find_recourse
+from governance.recourse import Recourse, find_recourse
+from governance.recourse_reasons import NoRecourse, Toward
 from governance.what_if import read_value, with_values
 from models.artifact import ArtifactContents, ModelArtifact, digest_of
 from models.calibration import Calibrator
@@ -117,7 +118,11 @@ def few(lever: Lever, before: float, most: int) -> list[float]:
     )
 
 
-def can_flip(inputs: Inputs, deployed: Deployed, policy: Policy) -> bool:
+BEST = {"ACCEPT", "ALLOW"}
+ORDER_OF = {"acceptance": ("ACCEPT", "ACCEPT_PARTIAL", "HOLD", "REJECT"), "fraud": ("ALLOW", "REVIEW", "BLOCK")}
+
+
+def can_flip(inputs: Inputs, deployed: Deployed, policy: Policy, toward: Toward) -> bool:
     """Every combination of a few values of every actionable feature, the furthest and the nearest among them."""
     found = levers(deployed.artifact)
     row = deployed.row(inputs.snapshot)  # type: ignore[arg-type]
@@ -131,21 +136,32 @@ def can_flip(inputs: Inputs, deployed: Deployed, policy: Policy) -> bool:
     step = max(1, len(first) // 300)  # the outcome follows the margin: the ends of a fine enough sieve see every band of it
     for place in [*first[::step].tolist(), int(first[-1])]:
         values = {name: float(rows[place][index]) for index, name in at.items()}
-        if coherent(values) and outcome(inputs, deployed, policy, values) != now:
+        if coherent(values) and moved(inputs.type, now, outcome(inputs, deployed, policy, values)) is toward:
             return True
     return False
 
 
-def test_what_is_suggested_flips_and_what_can_be_flipped_is_found(deployed: tuple[Deployed, np.ndarray[Any, Any]]) -> None:
+def moved(kind: str, before: str, after: str) -> Toward | None:
+    """Which way an outcome went."""
+    places = [ORDER_OF[kind].index(one) for one in (before, after)]
+    return None if places[0] == places[1] else Toward.BETTER if places[1] < places[0] else Toward.WORSE
+
+
+@pytest.mark.parametrize("toward", Toward)
+def test_what_is_suggested_flips_and_what_can_be_flipped_is_found(deployed: tuple[Deployed, np.ndarray[Any, Any]], toward: Toward) -> None:
     model, rows = deployed
     policy = default_policies()[model.artifact.type]
     flippable = found = 0
-    for row in rows[:25]:
+    outmost = ORDER_OF[model.artifact.type][0 if toward is Toward.BETTER else -1]
+    some = [row for row in rows[:200] if outcome(asked(model, row), model, policy, {}) != outmost][: 20 if toward is Toward.BETTER else 12]
+    for row in some:
         inputs = asked(model, row)
-        told = find_recourse(inputs, model, policy)
+        told = find_recourse(inputs, model, policy, toward)
         now = outcome(inputs, model, policy, {})
         check(told, now, inputs, model, policy)
-        if can_flip(inputs, model, policy):
+        assert all(moved(inputs.type, now, one.outcome) is toward for one in told.suggestions)
+        assert all(one.improves is (toward is Toward.BETTER) for one in told.suggestions)
+        if can_flip(inputs, model, policy, toward):
             flippable += 1
             found += bool(told.suggestions)
     assert flippable >= 8
@@ -173,14 +189,15 @@ def check(told: Recourse, now: str, inputs: Inputs, model: Deployed, policy: Pol
     assert not any(sets[i] <= sets[j] for i in range(len(sets)) for j in range(i + 1, len(sets))), "dearer, and asks for no less"
 
 
-def test_better_outcomes_come_first(deployed: tuple[Deployed, np.ndarray[Any, Any]]) -> None:
+def test_nobody_is_told_how_to_lose_the_best_outcome_unless_they_ask(deployed: tuple[Deployed, np.ndarray[Any, Any]]) -> None:
     model, rows = deployed
     policy = default_policies()[model.artifact.type]
-    worst = [row for row in rows[:80] if outcome(asked(model, row), model, policy, {}) not in {"ACCEPT", "ALLOW"}]
-    told = [find_recourse(asked(model, row), model, policy) for row in worst[:15]]
-    assert any(one.suggestions for one in told)
-    for one in told:
-        assert len({suggestion.improves for suggestion in one.suggestions}) <= 1
+    best = [asked(model, row) for row in rows[:80] if outcome(asked(model, row), model, policy, {}) in BEST][:10]
+    told = [find_recourse(inputs, model, policy) for inputs in best]
+    assert len(told) == 10
+    assert {(one.suggestions, one.reason) for one in told} == {((), NoRecourse.ALREADY_BEST)}
+    assert set(told[0].to_json()["reason"]["text"]) == {"en", "zh"}
+    assert any(find_recourse(inputs, model, policy, Toward.WORSE).suggestions for inputs in best)
 
 
 def test_there_is_an_honest_reason_where_nothing_helps(deployed: tuple[Deployed, np.ndarray[Any, Any]]) -> None:
@@ -196,6 +213,7 @@ def test_there_is_an_honest_reason_where_nothing_helps(deployed: tuple[Deployed,
         assert (told.suggestions, told.reason) == ((), NoRecourse.NOT_BY_FEATURES)
         assert "payment_not_declined" in told.decided_by
         text = told.to_json()["reason"]["text"]
+        assert "a better outcome" in text["en"]
         assert "payment_not_declined" in text["en"]
         assert "payment_not_declined" in text["zh"]
 

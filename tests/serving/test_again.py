@@ -511,7 +511,10 @@ def test_recourse_over_http_flips_when_it_is_sent_as_a_what_if(past: Past, body:
             decision = past.decide(kind, asked, f"{kind}-{i}")
             told = past.ask("GET", decision, "recourse").json
             assert bool(told["suggestions"]) == (told["reason"] is None)
-            for suggestion in told["suggestions"]:
+            best = decision["outcome"] in {"ACCEPT", "ALLOW"}
+            assert ((told["reason"] or {}).get("code") == "ALREADY_BEST") == best
+            worse = past.ask("GET", decision, "recourse?direction=worse").json
+            for suggestion in (*told["suggestions"], *worse["suggestions"]):
                 shown = past.what_if(decision, suggestion["what_if"]).json
                 assert shown["outcome"] == suggestion["outcome"] != decision["outcome"]
                 flipped += 1
@@ -519,6 +522,8 @@ def test_recourse_over_http_flips_when_it_is_sent_as_a_what_if(past: Past, body:
     plan = past.decide("split-order", {**body(), "oms_choice": None}, "plan")
     assert past.ask("GET", plan, "recourse").json["reason"]["code"] == "A_PLAN"
     assert past.ask("GET", plan, "recourse", Role.TRAINER).status == 403
+    refused = [past.ask("GET", plan, f"recourse?{query}") for query in ("direction=up", "toward=better")]
+    assert [(one.status, one.json["errors"][0]["loc"]) for one in refused] == [(422, ["query", "direction"]), (422, ["query", "toward"])]
 
 
 def test_what_people_have_switched_and_listed_comes_back(past: Past, body: Any) -> None:
