@@ -17,6 +17,8 @@ T = TypeVar("T")
 SLOW_S = 0.02
 """From here on a decision is computed in a thread."""
 SMOOTHING = 0.3
+LONG_S = 0.1
+"""Who has waited so long for a decision has waited long enough, whatever is usual."""
 
 
 class Aside:
@@ -35,6 +37,10 @@ class Aside:
     def slow(self, decision_type: str) -> bool:
         """Whether decisions of this type have turned out slow."""
         return self._threads is not None and self._takes_s.get(decision_type, 0.0) > SLOW_S
+
+    def had_a_chance(self, decision_type: str, given_s: float) -> bool:
+        """Whether a decision of this type is usually made in so long, or nobody should have to wait longer for one."""
+        return given_s >= min(LONG_S, self._takes_s.get(decision_type, 0.0))
 
     async def run(self, decision_type: str, limit_s: float | None, compute: Callable[[], T]) -> T:
         """Compute, in place or in a thread, and remember how long it took.

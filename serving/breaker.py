@@ -102,10 +102,12 @@ class Breaker:
 
     def succeeded(self) -> None:
         """A call went well."""
-        self._trying = False
         if self._until is None:
             self._weight = max(0.0, self._weight - FORGIVEN)
             return
+        if not self._trying:
+            return  # it was asked before the breaker opened; what counts is whether a trial goes well
+        self._trying = False
         self._proved += 1
         if self._proved >= PROVES:
             self._until, self._proved, self._weight, self._rest_s = None, 0, 0.0, FIRST_REST_S

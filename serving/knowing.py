@@ -261,8 +261,9 @@ async def _guarded(admitted: Admitted, force: Force, inputs: Inputs, known: Know
     except Resting as resting:
         return "model", str(resting)
     refused: Problem
+    left = remaining(admitted.deadline)
     try:
-        made = await guards.aside.run(inputs.type, remaining(admitted.deadline), lambda: _score(admitted, force, inputs, known))
+        made = await guards.aside.run(inputs.type, left, lambda: _score(admitted, force, inputs, known))
     except NetworkRefused as error:
         refused = invalid([fault(loc, msg) for loc, msg in error.errors])
     except RowInvalid as error:
@@ -270,7 +271,10 @@ async def _guarded(admitted: Admitted, force: Force, inputs: Inputs, known: Know
     except ProblemRefused as error:
         refused = invalid([fault(["order", "lines"], str(error))])
     except TimeoutError:
-        breaker.failed()
+        if guards.aside.had_a_chance(inputs.type, left or 0.0):
+            breaker.failed()
+        else:
+            breaker.abandoned()  # whoever gives it a millisecond does not take the model from everybody else
         return "deadline", _passed(admitted, "scoring")
     except Exception:  # a model that fails must not take the answer with it
         breaker.failed()

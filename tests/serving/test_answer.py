@@ -21,7 +21,7 @@ from governance.ledger.store import Filters
 from models.scorer import TreeScorer
 from serving import knowing
 from serving.answer import usual_breakers
-from serving.aside import in_place
+from serving.aside import Aside, in_place
 from serving.breaker import Breaker, Breakers
 from serving.force import Force
 from serving.knowing import Guards
@@ -270,6 +270,27 @@ def test_a_store_that_never_answers_does_not_keep_who_has_no_deadline(service: A
     told = stuck.decide("fraud", body()).json
     assert told["status"] == "fallback"
     assert "did not answer within" in told["fallback_reason"]
+
+
+class Late(Aside):
+    """Where no decision comes to an end in time; usually one takes 90 ms."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self._takes_s["fraud"] = 0.09
+
+    async def run(self, *_asked: Any) -> Any:
+        raise TimeoutError
+
+
+@pytest.mark.parametrize(("deadline_ms", "state"), [(80, "closed"), (5_000, "open")])
+def test_hasty_callers_do_not_take_a_model_from_everybody_else(service: Any, body: Any, deadline_ms: int, state: str) -> None:
+    breakers = usual_breakers()
+    late = service.with_edges(guards=Guards(breakers, Late()))
+    for number in range(6):
+        told = late.decide("fraud", {**body(), "deadline_ms": deadline_ms}, key=f"k{number}").json
+        assert told["status"] == "fallback"
+    assert breakers.model("fraud").state == state
 
 
 def test_a_commit_that_never_ends_is_a_503_and_the_retry_is_answered(service: Any, body: Any) -> None:

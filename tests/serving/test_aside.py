@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from serving.aside import SLOW_S, Aside, in_place
+from serving.aside import LONG_S, SLOW_S, Aside, in_place
 
 
 class Clock:
@@ -51,6 +51,16 @@ def test_a_deadline_passes_while_a_thread_computes_and_others_go_on() -> None:
             asyncio.run(aside.run("split-order", 0.001, go_on.wait))
         assert asyncio.run(aside.run("fraud", 0.001, lambda: "answered")) == "answered"
         go_on.set()
+
+
+def test_who_gives_it_less_than_it_usually_takes_learns_nothing_about_it() -> None:
+    clock = Clock()
+    aside = Aside(None, clock)
+    assert aside.had_a_chance("split-order", 0.0), "nobody knows yet"
+    thread_after(clock, aside, 0.05)
+    assert [aside.had_a_chance("split-order", given) for given in (0.001, 0.04, 0.06)] == [False, False, True]
+    thread_after(clock, aside, 50.0)
+    assert aside.had_a_chance("split-order", LONG_S)
 
 
 def test_a_failure_is_the_callers_wherever_it_happens() -> None:

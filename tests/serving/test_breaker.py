@@ -76,6 +76,19 @@ def test_it_closes_only_after_several_trials_one_at_a_time() -> None:
     assert breaker.state == "closed", "what was before is forgotten"
 
 
+def test_answers_to_what_was_asked_before_it_opened_prove_nothing() -> None:
+    clock = Clock()
+    breaker = opened(clock)
+    for _ in range(PROVES):
+        breaker.succeeded()
+    assert breaker.state == "open"
+    clock.now += 2
+    breaker.require()
+    breaker.failed()
+    breaker.succeeded()
+    assert breaker.state == "open"
+
+
 def test_a_failed_trial_doubles_the_rest_up_to_a_limit() -> None:
     clock = Clock()
     breaker = opened(clock)
