@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -15,7 +15,7 @@ from feature_store.database import make_engine
 from feature_store.online import OnlineStore
 from feature_store.order import MICRO
 from feature_store.reservations import ReservationStore
-from feature_store.times import SECOND
+from feature_store.times import SECOND, now
 from governance.access import Access, Role, create_key
 from governance.changes import Scribe
 from governance.ledger.fingerprint import load_fingerprint
@@ -236,6 +236,7 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     from serving.api import ledger, populations, system, webhooks  # the decision processes load none of these
     from serving.console.app import create_console
     from serving.console.joined.wire import join
+    from serving.console.ledger import ServiceLedger
     from serving.controls import Controls
     from serving.expiry import ExpiryKeeper
     from serving.log_keeper import LogKeeper
@@ -273,18 +274,20 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
         expiry_every_s=expiry_every_s,
         controls=Controls(base.engine, Scribe(base.signer, settings.tenant), base.home.models),
     )
+    published, log = PublishedLog(base.engine, base.home.ledger, base.signer.verifier), LogKeeper(leader(base))
+    witnesses = [read_witness(one) for one in settings.witnesses]
+    joined = replace(joined, ledger=ServiceLedger(published, log, witnesses, settings.verify_every_s or None, now))
     app = create_console(joined)
     app.include_router(system.routes(probes))
     app.include_router(populations.routes(joined, base.engine, base.home.models))
-    log = LogKeeper(leader(base))
-    app.include_router(ledger.routes(joined, PublishedLog(base.engine, base.home.ledger, base.signer.verifier), log))
+    app.include_router(ledger.routes(joined, published, log))
     log.start()
     ReviewKeeper(desk).start()
     courier = _courier(base)
     app.include_router(webhooks.routes(joined, webhooks.Office(courier.engine, courier.scribe, courier.vault, courier.networks)))
     WebhookKeeper(courier).start()
-    if settings.witnesses:
-        WitnessKeeper(base.home.ledger, base.signer.verifier, [read_witness(one) for one in settings.witnesses]).start()
+    if witnesses:
+        WitnessKeeper(base.home.ledger, base.signer.verifier, witnesses).start()
     if settings.verify_every_s:
         VerifyKeeper(base, settings.verify_every_s, settings.verify_whole_every_s).start()
     if every_s is not None:

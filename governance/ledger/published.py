@@ -72,7 +72,7 @@ class PublishedLog:
     """
 
     def __init__(self, engine: Engine, folder: Path, key: NoteKey) -> None:
-        self._engine = engine
+        self.engine = self._engine = engine
         self._tiles = TileFolder(folder)
         self.key = key
 

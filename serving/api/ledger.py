@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable
+from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request
@@ -17,6 +18,7 @@ from governance.access import Action, Role
 from governance.ledger.errors import LogCorrupt, TileInvalid
 from governance.ledger.published import PublishedLog, RecordUnknown
 from serving.api import keys
+from serving.checks import Result, newest
 from serving.console.ports import Refused, Wiring
 from serving.errors import Problem, ProblemKind, not_found, unavailable
 from serving.log_keeper import LogKeeper
@@ -65,10 +67,26 @@ def routes(wiring: Wiring, log: PublishedLog, keeper: LogKeeper | None = None, *
             "records_not_integrated": told.waiting,
             "records_overdue": told.overdue,
             "refusal": None if keeper is None else keeper.refusal,
+            "verification": _verification(newest(log.engine)),
         }
         return Response(orjson.dumps(body), headers={"Cache-Control": "no-store"}, media_type="application/json")
 
     return router
+
+
+def _verification(last: Result | None) -> dict[str, Any] | None:
+    """The last check of the log."""
+    if last is None:
+        return None
+    return {
+        "checked_at": format_time(last.started_at),
+        "in_order": last.finding is None,
+        "finding": None if last.finding is None else last.finding.detail,
+        "whole": last.whole,
+        "size": last.verified.size,
+        "records": last.verified.records,
+        "took_ms": last.verified.took_ms,
+    }
 
 
 def _open_to_all(router: APIRouter, log: PublishedLog) -> None:

@@ -10,6 +10,20 @@ from serving.errors import ProblemKind
 _K = ProblemKind
 
 
+class LedgerVerification(BaseModel):
+    """A check of the log, as ``ordinance verify`` makes it."""
+
+    checked_at: str
+    in_order: bool
+    finding: str | None
+    """The first thing that is not as it was recorded."""
+    whole: bool
+    """Whether every record was read again, or those that were new."""
+    size: int
+    records: int
+    took_ms: int
+
+
 class LedgerStatus(BaseModel):
     """How far the log is, and how far behind."""
 
@@ -24,6 +38,8 @@ class LedgerStatus(BaseModel):
     """Those of them whose promise has passed."""
     refusal: str | None
     """Why the log is not signed, where it is not."""
+    verification: LedgerVerification | None = None
+    """What the last check of the log found; ``null`` before the first."""
 
 
 LEDGER = (

@@ -29,6 +29,7 @@ from serving.api import (
 from serving.console import failures
 from serving.console.guard import Guard, LoginNeeded, RoleRefused
 from serving.console.pages import decisions as decision_pages
+from serving.console.pages import ledger as ledger_pages
 from serving.console.pages import login as login_pages
 from serving.console.pages import models as model_pages
 from serving.console.pages import reference as reference_pages
@@ -47,7 +48,7 @@ def create_console(wiring: Wiring) -> FastAPI:
     app = FastAPI(title="Ordinance", version="1", docs_url=None, redoc_url=None, openapi_url=None)
     guard = Guard(wiring)
     app.mount("/console/static", _Static(directory=STATIC), name="static")
-    for pages in (login_pages, decision_pages, train_pages, model_pages, watching_pages):
+    for pages in (login_pages, decision_pages, train_pages, model_pages, watching_pages, ledger_pages):
         app.include_router(pages.routes(wiring, guard))
     for api in (datasets, events, trainings, models, reservations, features, reviews, outcomes, policies, lists, killswitch):
         app.include_router(api.routes(wiring))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serving.console.catalogue import decisions, frame, since, training, watching
+from serving.console.catalogue import decisions, frame, ledger, since, training, watching
 from serving.console.catalogue.message import Message
 from serving.console.reference_words import WORDS
 from serving.console.texts import polished
@@ -34,5 +34,5 @@ def say_or(language: str, key: str, otherwise: str) -> str:
 
 
 _REFERENCE = {key: Message(*texts) for key, texts in WORDS.items()}
-_WRITTEN = {**frame.TEXTS, **decisions.TEXTS, **training.TEXTS, **watching.TEXTS, **since.TEXTS, **_REFERENCE}
+_WRITTEN = {**frame.TEXTS, **decisions.TEXTS, **training.TEXTS, **watching.TEXTS, **since.TEXTS, **ledger.TEXTS, **_REFERENCE}
 CATALOGUE: dict[str, Message] = {key: Message(polished(message.en), polished(message.zh)) for key, message in _WRITTEN.items()}

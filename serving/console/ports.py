@@ -16,6 +16,7 @@ from feature_store.times import Millis
 from governance.aftermath import Aftermath
 from governance.labelling import NotTaken, Taken, Told
 from governance.reviews import Case, Count, Slice, Wanted
+from serving.console.ledger import Ledger
 from serving.console.session import SessionSigner
 from serving.console.watching import Features, Health
 from serving.controls import Controls
@@ -437,6 +438,7 @@ class Wiring:
         max_upload_bytes: a larger file is refused with 413 while it arrives.
         now: the clock.
         secure_cookies: cookies over TLS alone, bound to this host; where the service is reached by https.
+        ledger: tells how the log is; ``None`` where none is kept.
         controls: changes policies, lists and switches; ``None`` where nothing of that kind is changed.
     """
 
@@ -448,6 +450,7 @@ class Wiring:
     now: Callable[[], Millis]
     features: Features
     health: Health
+    ledger: Ledger | None = None
     base_url: str = "http://127.0.0.1:8000"
     bound_host: str = "127.0.0.1"
     max_upload_bytes: int = 512 * 1024 * 1024

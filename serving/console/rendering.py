@@ -39,6 +39,7 @@ Page = (
     | contexts.ReferencePage
     | contexts.FeaturesPage
     | contexts.HealthPage
+    | contexts.LedgerPage
 )
 
 

@@ -35,6 +35,7 @@ from serving.console.contexts.decisions import (
     Waterfall,
     WaterfallRow,
 )
+from serving.console.contexts.ledger import CommandRow, LedgerPage, LedgerPart
 from serving.console.contexts.reference import Block, FieldRow, OperationCard, OperationGroup, ReferencePage, RefusalRow, Span
 from serving.console.contexts.training import (
     CalibrationPlot,
@@ -72,6 +73,7 @@ PAGES = (
     ReferencePage,
     FeaturesPage,
     HealthPage,
+    LedgerPage,
 )
 
 __all__ = [
@@ -83,6 +85,7 @@ __all__ = [
     "Chip",
     "Column",
     "ColumnCard",
+    "CommandRow",
     "CostRow",
     "Crumb",
     "DatasetPage",
@@ -100,6 +103,8 @@ __all__ = [
     "Filter",
     "Frame",
     "HealthPage",
+    "LedgerPage",
+    "LedgerPart",
     "LineRow",
     "LoginPage",
     "Metric",

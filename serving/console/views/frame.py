@@ -16,12 +16,14 @@ TRAIN = Action.TRAIN.value
 MODELS = Action.CONSULT.value
 FEATURES = Action.CONSULT.value
 HEALTH = Action.WATCH.value
+LEDGER = Action.WATCH.value
 SECTIONS = (
     ("decisions", "/console/decisions", SEARCH),
     ("train", "/console/train", TRAIN),
     ("models", "/console/models", MODELS),
     ("features", "/console/features", FEATURES),
     ("health", "/console/health", HEALTH),
+    ("ledger", "/console/ledger", LEDGER),
 )
 """Sections of the navigation: their key, address and the action that a role needs."""
 

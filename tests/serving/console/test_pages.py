@@ -153,6 +153,7 @@ def prepare(world: Any) -> dict[str, tuple[str | None, str, int]]:
         "features narrowed": ("trainer", "/console/features?type=fraud&entity=customer&q=return", 200),
         "no feature fits": ("admin", "/console/features?q=nothing-is-called-so", 200),
         "health": ("auditor", "/console/health", 200),
+        "ledger": ("auditor", "/console/ledger", 200),
         "reference": (None, "/docs", 200),
         "reference inside": ("trainer", "/console/docs", 200),
         "no such decision": ("auditor", "/console/decisions/none", 404),
