@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
+
+T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 10_000
 """How long a SQLite writer waits for another one before it gives up."""
@@ -28,6 +30,9 @@ POSTGRESQL_CONNECT: dict[str, Any] = {
     # A server that vanished without a word is noticed after this many ms: a caller waits for the commit.
     "tcp_user_timeout": 10_000,
 }
+
+_ATTEMPTS = 4
+_LOST_RACES = ("40001", "40P01")
 
 
 class DatabaseRefused(Exception):
@@ -64,6 +69,27 @@ def make_engine(url: str | URL, *, pool_size: int = 8) -> Engine:
 def reading(engine: Engine) -> Engine:
     """The same database and pool, for transactions that only read: they take no lock, and the database refuses a write."""
     return engine.execution_options(read_only=True, postgresql_readonly=engine.dialect.name == "postgresql")
+
+
+def lost_race(error: BaseException | None) -> bool:
+    """Whether PostgreSQL rolled a transaction back in favour of another one: nothing was written, it can be tried again.
+
+    Args:
+        error: of the driver.
+    """
+    return getattr(error, "sqlstate", None) in _LOST_RACES
+
+
+def in_transaction(engine: Engine, change: Callable[[Connection], T]) -> T:
+    """Run a change in a transaction of its own; again when the database gave way to another one, which leaves nothing."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            with engine.begin() as connection:
+                return change(connection)
+        except DBAPIError as error:
+            if attempt + 1 == _ATTEMPTS or not lost_race(error.orig):
+                raise
+    raise AssertionError("unreachable")
 
 
 class Reads:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, Engine
 
+from feature_store.database import in_transaction
 from feature_store.entities import Entity, EntityKey
 from feature_store.events import Event
 from feature_store.folding import enter, entering
@@ -81,17 +82,20 @@ class _Raced(Exception):
 
 def _taken(engine: Engine, by_id: Sequence[Event], also: Also | None) -> tuple[Sequence[Event], dict[str, _Row], tuple[EntityKey, ...]]:
     """Insert and apply in one transaction; the events that were new, the content of those that were known, and what is damaged."""
+
+    def change(connection: Connection) -> tuple[Sequence[Event], dict[str, _Row], tuple[EntityKey, ...]]:
+        damaged: tuple[EntityKey, ...] = ()
+        new, known = _insert(connection, by_id)
+        if new:
+            note_arrivals(connection, new)
+            damaged = _change(connection, new)
+            if also is not None:
+                also(connection, new)
+        return new, known, damaged
+
     while True:
         try:
-            damaged: tuple[EntityKey, ...] = ()
-            with engine.begin() as connection:
-                new, known = _insert(connection, by_id)
-                if new:
-                    note_arrivals(connection, new)
-                    damaged = _change(connection, new)
-                    if also is not None:
-                        also(connection, new)
-            return new, known, damaged
+            return in_transaction(engine, change)
         except _Raced:
             continue  # what the other one made is there now
 

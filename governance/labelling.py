@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, insert, select
 
-from feature_store.database import reading
+from feature_store.database import in_transaction, reading
 from feature_store.times import SECOND, Millis, format_time
 from governance.ledger.errors import Erased, RecordCorrupt
 from governance.ledger.record import Kind
@@ -18,7 +18,7 @@ from governance.ledger.tables import decisions
 from governance.outcomes import BUILT_IN, LabelRefused, labels_of, read_label
 from governance.overrides import no_classes
 from governance.review_tables import outcome_labels as table
-from governance.settling import Act, Desk, in_transaction, lock, record
+from governance.settling import Act, Desk, lock, record
 
 MOST: Final = 1_000
 """Labels of one request."""

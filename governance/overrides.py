@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, and_, case, func, insert, select, update
 
-from feature_store.database import reading
+from feature_store.database import in_transaction, reading
 from feature_store.order import MICRO
 from feature_store.times import Millis
 from governance.aftermath import BY_CLOCK, BY_PERSON, Aftermath, Overridden, State, aftermath_of, seen_digest
@@ -37,7 +37,7 @@ from governance.override_checks import (
 from governance.review_tables import overrides as table
 from governance.review_tables import reviews
 from governance.reviews import expire_one
-from governance.settling import Act, Desk, Locked, in_transaction, lock, put_in_force, record
+from governance.settling import Act, Desk, Locked, lock, put_in_force, record
 
 __all__ = [
     "Adoption", "DecisionErased", "DecisionUnknown", "OrderSuperseded", "OverrideInvalid", "OverrideRefused", "Overrides", "SamePerson", "Settled", "Wanted",

@@ -15,9 +15,9 @@ from dataclasses import astuple, dataclass, replace
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Engine, and_, case, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, case, func, select, tuple_, update
 
-from feature_store.database import Reads, reading
+from feature_store.database import Reads, in_transaction, reading
 from feature_store.events import Event, EventType
 from feature_store.ingest import Also
 from feature_store.reservations import release_order
@@ -29,7 +29,7 @@ from governance.ledger.rows import unpack
 from governance.ledger.tables import decisions
 from governance.ledger.vault import vault_of
 from governance.review_tables import reviews as table
-from governance.settling import SYSTEM, Act, Desk, Locked, close, close_superseded, in_transaction, lapse, lock, put_in_force, record
+from governance.settling import SYSTEM, Act, Desk, Locked, close, close_superseded, lapse, lock, put_in_force, record
 
 MAX_LIMIT: Final = 500
 CLAIM: Final[Millis] = 15 * MINUTE
@@ -217,7 +217,7 @@ def expire_due(desk: Desk) -> int:
 def expire_one(connection: Connection, desk: Desk, locked: Locked, at: Millis) -> bool:
     """Expire a decision that the transaction has locked; ``False`` when it waits no more."""
     one = locked.decided
-    place = connection.execute(select(table).where(table.c.record_id == one.record_id, table.c.closed_at.is_(None))).one_or_none()
+    place = _place(connection, one.record_id)
     if place is None:
         return False
     later = later_version(connection, one)
@@ -268,20 +268,19 @@ def cancel_orders(connection: Connection, desk: Desk, order_ids: Iterable[str]) 
     Returns:
         How many decisions left the queue.
     """
-    done = 0
-    for order_id in sorted(set(order_ids)):
+    done, cancelled = 0, sorted(set(order_ids))
+    waiting = select(table.c.record_id).where(table.c.order_id.in_(cancelled), table.c.closed_at.is_(None)).order_by(table.c.record_id)
+    # Decisions before reservations, as whoever settles one: else the two would wait for each other.
+    for record_id in connection.execute(waiting).scalars().all():
+        locked, at = lock(connection, record_id), desk.clock()
+        if locked is None or _place(connection, record_id) is None:  # somebody settled it while we waited for the lock
+            continue
+        act = Act(Kind.CANCELLATION, {"outcome": locked.decided.outcome}, {"step": "cancelled"}, {"principal": SYSTEM, "role": "system"})
+        closing = record(connection, desk, locked, act, at)
+        lapse(connection, record_id, at)
+        done += close(connection, record_id, "cancelled", closing, at)
+    for order_id in cancelled:
         release_order(connection, order_id)
-        waiting = select(table.c.record_id).where(table.c.order_id == order_id, table.c.closed_at.is_(None)).order_by(table.c.record_id)
-        for record_id in connection.execute(waiting).scalars().all():
-            locked, at = lock(connection, record_id), desk.clock()
-            if locked is None:
-                continue
-            act = Act(
-                Kind.CANCELLATION, {"outcome": locked.decided.outcome}, {"step": "cancelled"}, {"principal": SYSTEM, "role": "system"}
-            )
-            closing = record(connection, desk, locked, act, at)
-            lapse(connection, record_id, at)
-            done += close(connection, record_id, "cancelled", closing, at)
     return done
 
 
@@ -300,6 +299,11 @@ def _due(desk: Desk) -> Sequence[str]:
     statement = select(table.c.record_id).where(table.c.closed_at.is_(None), table.c.due_at <= desk.clock())
     with reading(desk.engine).connect() as connection:
         return connection.execute(statement.order_by(table.c.due_at, table.c.record_id).limit(_EXPIRED_AT_ONCE)).scalars().all()
+
+
+def _place(connection: Connection, record_id: str) -> Row[Any] | None:
+    """A decision's place in the queue; ``None`` when it waits no more."""
+    return connection.execute(select(table).where(table.c.record_id == record_id, table.c.closed_at.is_(None))).one_or_none()
 
 
 def _expire(connection: Connection, desk: Desk, record_id: str) -> bool:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, insert, select, update
-from sqlalchemy.exc import DBAPIError
 
 from feature_store.reservations import release_order
 from feature_store.times import Millis, now
@@ -24,8 +23,6 @@ from governance.ledger.vault import vault_of
 from governance.review_tables import overrides, reviews
 from models.specs import DecisionType, Outcome
 
-T = TypeVar("T")
-
 SYSTEM: Final = SERVICE
 """Who does what the clock or a later fact makes necessary."""
 
@@ -37,9 +34,6 @@ STOPS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """The outcome of each type after which nothing of the order is shipped: what it had reserved is free again."""
-
-_ATTEMPTS = 4
-_LOST_RACES = ("40001", "40P01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +73,6 @@ class Act:
     outcome: Mapping[str, Any]
     change: Mapping[str, Any]
     people: Mapping[str, Any]
-
-
-def in_transaction(engine: Engine, change: Callable[[Connection], T]) -> T:
-    """Run a change in a transaction of its own; again when the database gave way to another one, which leaves nothing."""
-    for attempt in range(_ATTEMPTS):
-        try:
-            with engine.begin() as connection:
-                return change(connection)
-        except DBAPIError as error:
-            if attempt + 1 == _ATTEMPTS or getattr(error.orig, "sqlstate", None) not in _LOST_RACES:
-                raise
-    raise AssertionError("unreachable")
 
 
 def lock(connection: Connection, decision_id: str) -> Locked | None:

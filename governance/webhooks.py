@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, case, delete, func, insert, or_, select, update
 
-from feature_store.database import reading
+from feature_store.database import in_transaction, reading
 from feature_store.times import DAY, Millis
 from governance import outbox
 from governance.changes import Scribe
@@ -21,7 +21,6 @@ from governance.ledger.record import Kind
 from governance.ledger.rows import pack, unpack
 from governance.ledger.tables import log_entries
 from governance.outbox import Message, Notice
-from governance.settling import in_transaction
 from governance.webhook_tables import deliveries, endpoints
 
 MAX_ENDPOINTS: Final = 50

@@ -9,12 +9,10 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
+from feature_store.database import lost_race
 from feature_store.reservations import Reservation, reserve
 from governance.ledger.rows import Row, Statement, reserving, statements
 from governance.ledger.vault import sealing, vault_of
-
-_LOST_RACES = ("40001", "40P01")
-"""SQLSTATE of a transaction that PostgreSQL rolled back in favour of another one: nothing was written, it can be tried again."""
 
 
 class Writer:
@@ -77,7 +75,7 @@ class Writer:
     def may_repeat(self, error: Exception) -> bool:
         """Whether trying again is safe and may help: a lost race left nothing; after a lost connection, the keys tell what was written."""
         lost_connection = self._connection is None and self.is_outage(error)
-        return lost_connection or getattr(error, "sqlstate", None) in _LOST_RACES
+        return lost_connection or lost_race(error)
 
     def _connect(self) -> DBAPIConnection:
         # Ours from now on: the pool neither resets nor hands it out.

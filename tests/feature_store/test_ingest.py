@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,8 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, delete, func, select, update
+from sqlalchemy import Connection, Engine, delete, func, select, update
+from sqlalchemy.exc import OperationalError
 
 from feature_store.backfill import rebuild
 from feature_store.entities import Entity, EntityKey
@@ -89,6 +91,32 @@ def test_the_same_batches_at_the_same_time_count_once(engine: Engine) -> None:
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(send, (0, 13, 29, 44))) == len(told)
     holds(engine, told)
+
+
+def test_a_batch_that_gave_way_to_another_transaction_is_taken_again(engine: Engine) -> None:
+    asked = 0
+
+    def also(_connection: Connection, _new: Sequence[Event]) -> None:
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            raise OperationalError("UPDATE", None, GaveWay())
+
+    assert ingest(engine, [placed(1)], also) == IngestResult(1, 0)
+    assert asked == 3
+    with pytest.raises(OperationalError):
+        ingest(engine, [placed(2)], always_fails)
+    assert ingest(engine, [placed(1), placed(2)]) == IngestResult(1, 1)
+
+
+class GaveWay(Exception):
+    """A deadlock that PostgreSQL resolved against us."""
+
+    sqlstate = "40P01"
+
+
+def always_fails(_connection: Connection, _new: Sequence[Event]) -> None:
+    raise OperationalError("UPDATE", None, GaveWay())
 
 
 def test_a_state_that_cannot_be_read_stays_and_everything_else_is_taken(engine: Engine) -> None:

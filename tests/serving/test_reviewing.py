@@ -5,26 +5,29 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
+from feature_store.database import in_transaction
 from feature_store.reservations import ReservationStore
 from feature_store.tables import reservations
 from feature_store.times import HOUR, format_time, now, parse_time
 from governance.access import Role, create_key
 from governance.ledger.opened import check, read_groups
+from governance.ledger.record import Kind
 from governance.ledger.store import StoredDecision
 from governance.ledger.tables import records
 from governance.ledger.vault import SEALED, load_vault, vault_of, with_vault
 from governance.review_tables import overrides, reviews
-from governance.reviews import ReviewQueue, expire_due
+from governance.reviews import ReviewQueue, cancel_orders, expire_due
 from governance.reviews import Wanted as Queued
-from governance.settling import Desk
+from governance.settling import Desk, close, lock
 from serving.api.schemas import CUSTOM_EXAMPLE
 from tests.serving.conftest import make_service
 
@@ -319,6 +322,40 @@ def test_of_expiry_and_override_exactly_one_wins(service_on: Any, body: Callable
         with service.engine.connect() as connection:
             stands = connection.execute(select(overrides.c.state).where(overrides.c.decision_id == decision["decision_id"])).scalars().all()
         assert stands == ["in_force"]
+
+
+def cancellations(service: Any) -> int:
+    with service.engine.connect() as connection:
+        return len(connection.execute(select(records.c.record_id).where(records.c.kind == Kind.CANCELLATION.value)).all())
+
+
+def test_what_was_settled_while_a_cancellation_waited_is_not_cancelled(
+    service: Any, body: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decision = held(service, body)
+
+    def settled_meanwhile(connection: Connection, record_id: str) -> Any:
+        close(connection, record_id, "overridden", "somebody", now())
+        return lock(connection, record_id)
+
+    monkeypatch.setattr("governance.reviews.lock", settled_meanwhile)
+    with service.engine.begin() as connection:
+        assert cancel_orders(connection, desk(service), [decision["order_id"]]) == 0
+    assert cancellations(service) == 0
+
+
+def test_of_cancellation_and_override_exactly_one_wins(service_on: Any, body: Callable[..., Any]) -> None:
+    service = service_on
+    waiting = [held(service, body, f"SO-{number}") for number in range(6)]
+    orders = [one["order_id"] for one in waiting]
+    with ThreadPoolExecutor(2) as threads:
+        cancelled = threads.submit(in_transaction, service.engine, lambda connection: cancel_orders(connection, desk(service), orders))
+        answers = [override(service, one, outcome="REJECT") for one in reversed(waiting)]
+        done = cancelled.result()
+    assert {one.status for one in answers} <= {200, 409}
+    states = [since(service, one)["state"] for one in waiting]
+    assert states.count("overridden") == sum(one.status == 200 for one in answers) == 6 - done
+    assert states.count("cancelled") == cancellations(service) == done
 
 
 def test_a_plan_can_only_be_stopped(service: Any, body: Callable[..., Any]) -> None:
