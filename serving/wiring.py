@@ -233,11 +233,12 @@ def _courier(base: Base) -> Courier:
 
 def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     """Pages, uploads, trainings and the service's own state."""
-    from serving.api import ledger, populations, system, webhooks  # the decision processes load none of these
+    from serving.api import erasures, ledger, populations, system, webhooks  # the decision processes load none of these
     from serving.console.app import create_console
     from serving.console.joined.wire import join
     from serving.console.ledger import ServiceLedger
     from serving.controls import Controls
+    from serving.erasing import erasures_of
     from serving.expiry import ExpiryKeeper
     from serving.log_keeper import LogKeeper
     from serving.parity import ParityKeeper
@@ -286,6 +287,7 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     courier = _courier(base)
     app.include_router(webhooks.routes(joined, webhooks.Office(courier.engine, courier.scribe, courier.vault, courier.networks)))
     WebhookKeeper(courier).start()
+    app.include_router(erasures.routes(joined, lambda: erasures_of(base)))
     if witnesses:
         WitnessKeeper(base.home.ledger, base.signer.verifier, witnesses).start()
     if settings.verify_every_s:

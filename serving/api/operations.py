@@ -18,6 +18,7 @@ from serving.api import look_schemas as looks
 from serving.api import schemas
 from serving.api.again_operations import AGAIN_CONSOLE, AGAIN_DECISIONS
 from serving.api.control_operations import CONTROLS
+from serving.api.erasure_operations import PRIVACY
 from serving.api.ledger_operations import LEDGER
 from serving.api.operation import ANY, BODY, DECIDING, Operation, Parameter
 from serving.api.review_operations import REVIEW_CONSOLE, REVIEW_DECISIONS
@@ -251,6 +252,7 @@ CONSOLE: Mapping[str, Operation] = {
         *AGAIN_CONSOLE,
         *LEDGER,
         *WEBHOOKS,
+        *PRIVACY,
         Operation("GET", "/healthz", "The process answers", answer=looks.Alive, example="healthz", problems=()),
         Operation(
             "GET", "/readyz", "Decisions can be made", "Models are loaded and the database can be written; 503 with the reasons when not.",
