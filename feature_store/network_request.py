@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from feature_store.network import Node, Rate, Stock
-from feature_store.order import Identifier, Moment, Money, Strict, Text
+from feature_store.order import Identifier, Latitude, Longitude, Moment, Money, Strict, Text
+from feature_store.times import parse_time
 
 Loc = tuple[str | int, ...]
 
-Finite = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
-Pieces = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Finite = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False, strict=True)]
+Pieces = Annotated[int, Field(ge=0, le=1_000_000_000, strict=True)]
+
+_LAST_CUTOFF = parse_time("9990-01-01T00:00:00Z")
+
+
+def _tellable(cutoff_at: int) -> int:
+    """What is shipped after it has to arrive at a time that can be written."""
+    if cutoff_at >= _LAST_CUTOFF:
+        raise ValueError("a cut-off lies before the year 9990; leave it out where there is none")
+    return cutoff_at
 
 
 class NetworkRefused(ValueError):
@@ -29,10 +39,10 @@ class NodeRequest(Strict):
 
     node_id: Identifier
     region: Identifier
-    lat: Annotated[float, Field(ge=-90, le=90)] | None = None
-    lon: Annotated[float, Field(ge=-180, le=180)] | None = None
-    cutoff_at: Moment | None = None
-    processing_h: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = 24.0
+    lat: Latitude | None = None
+    lon: Longitude | None = None
+    cutoff_at: Annotated[Moment, AfterValidator(_tellable)] | None = None
+    processing_h: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False, strict=True)] = 24.0
     processing_cost: Money | None = None
     capacity_left: Pieces | None = None
     temp_classes: tuple[Text, ...] = Field(default=(), max_length=32, description="What it can store; empty for everything.")
@@ -69,7 +79,7 @@ class StockRequest(Strict):
         return Stock(self.node_id, self.sku, self.available, self.safety, self.as_of, expected_demand=self.expected_demand)
 
 
-Grams = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+Grams = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False, strict=True)]
 
 
 class RateStep(Strict):
@@ -95,7 +105,7 @@ class RateRequest(Strict):
     service: Identifier
     fixed: Money
     per_kg: Money
-    transit_days: Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)]
+    transit_days: Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False, strict=True)]
     co2e_g_per_kg: Finite = 0.0
     max_weight_g: Grams | None = Field(default=None, description="Heaviest shipment that it takes; null for no limit.")
     steps: tuple[RateStep, ...] = Field(

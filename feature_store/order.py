@@ -41,7 +41,9 @@ Moment = Annotated[
 """RFC 3339 on the wire, :data:`~feature_store.times.Millis` inside."""
 
 
-def _plain_text(value: object) -> object:
+def _plain_text(value: object, info: ValidationInfo) -> object:
+    if info.context is FROM_WIRE and not isinstance(value, str):  # a number may have lost its last digits on the way
+        raise ValueError('an amount is a text such as "129.99"')
     if isinstance(value, str) and _PLAIN.fullmatch(value) is None:  # Decimal reads underscores, blanks and the digits of every script
         raise ValueError("an amount is a plain decimal number such as 129.99")
     return value
@@ -64,6 +66,8 @@ Amount = Annotated[
 Identifier = Annotated[str, Field(min_length=1, max_length=128)]
 Text = Annotated[str, Field(min_length=1, max_length=256)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+Latitude = Annotated[float, Field(ge=-90, le=90, strict=True)]
+Longitude = Annotated[float, Field(ge=-180, le=180, strict=True)]
 
 
 def _misplaced(at: tuple[str | int, ...], msg: str) -> PydanticCustomError:
@@ -106,8 +110,8 @@ class Place(Strict):
     city: Text | None = None
     postcode: Text | None = None
     street: Text | None = None
-    lat: Annotated[float, Field(ge=-90, le=90)] | None = None
-    lon: Annotated[float, Field(ge=-180, le=180)] | None = None
+    lat: Latitude | None = None
+    lon: Longitude | None = None
 
 
 class BillTo(Strict):
@@ -139,8 +143,8 @@ class Line(Strict):
     sku: Identifier
     qty: Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
     unit_price: Money
-    weight_g: Annotated[float, Field(ge=0, le=1e8, allow_inf_nan=False)] | None = None
-    volume_cm3: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
+    weight_g: Annotated[float, Field(ge=0, le=1e8, allow_inf_nan=False, strict=True)] | None = None
+    volume_cm3: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False, strict=True)] | None = None
     category: Text | None = None
     ship_together_group: Identifier | None = None
     temp_class: Text | None = None

@@ -9,19 +9,19 @@ from pydantic import Field
 
 from feature_store.order import Identifier, Moment, Strict
 
-Weight = Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False, strict=True)]
 
 
 class Constraints(Strict):
     """Hard constraints of one request; nothing overrides them."""
 
-    max_shipments: Annotated[int, Field(ge=1, le=1_000)] | None = None
+    max_shipments: Annotated[int, Field(ge=1, le=1_000, strict=True)] | None = None
     deliver_by: Moment | None = None
     deliver_from: Moment | None = Field(default=None, description="No shipment is planned to arrive (p50) before it.")
     forbid_nodes: tuple[Identifier, ...] = Field(default=(), max_length=1_000)
     require_nodes: tuple[Identifier, ...] = Field(default=(), max_length=1_000, description="Nodes that have to ship at least one piece.")
-    split_lines: bool = Field(default=True, description="false: a line leaves whole and in one shipment, or not at all.")
-    partial: bool = Field(default=True, description="false: the order ships in full, or not at all.")
+    split_lines: bool = Field(default=True, strict=True, description="false: a line leaves whole and in one shipment, or not at all.")
+    partial: bool = Field(default=True, strict=True, description="false: the order ships in full, or not at all.")
 
 
 class Weights(Strict):

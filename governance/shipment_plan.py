@@ -271,15 +271,9 @@ def _chosen(sourcing: Sourcing, oms_choice: Mapping[str, Any]) -> tuple[Plan, li
     for k, shipment in enumerate(shipments if isinstance(shipments, list) else []):
         loc: Loc = ("oms_choice", "shipments", k)
         wanted = shipment.get("lines") if isinstance(shipment, Mapping) else None
-        if not isinstance(shipment, Mapping) or (wanted is None and len(shipments) > 1):
+        if not isinstance(shipment, Mapping) or not (isinstance(wanted, list) or (wanted is None and len(shipments) == 1)):
             raise NetworkRefused([(loc, "tell node_id and lines [{line_id, qty}]")])
-        lanes = [
-            o
-            for o, lane in enumerate(sourcing.lanes)
-            if lane.node_id == shipment.get("node_id") and shipment.get("service") in {None, lane.service}
-        ]
-        if not lanes:
-            raise NetworkRefused([((*loc, "node_id"), f"no lane leads from {shipment.get('node_id')!r} to {order.ship_to.region!r}")])
+        lanes = _lanes_of(sourcing, shipment, loc)
         column = np.zeros(len(order.lines), dtype=np.int64)
         for j, item in enumerate(wanted if wanted is not None else [{"line_id": line.line_id, "qty": line.qty} for line in order.lines]):
             i = line_at.get(str(item.get("line_id"))) if isinstance(item, Mapping) else None
@@ -293,6 +287,19 @@ def _chosen(sourcing: Sourcing, oms_choice: Mapping[str, Any]) -> tuple[Plan, li
     cost = int((pieces * problem.piece_cost).sum()) + int(problem.fixed[used].sum()) - (problem.credit if used.any() else 0)
     plan = Plan(pieces, cost, problem.quantity - pieces.sum(axis=1))
     return plan, broken_rules(sourcing, plan)
+
+
+def _lanes_of(sourcing: Sourcing, shipment: Mapping[str, Any], loc: Loc) -> list[int]:
+    """The lanes that a shipment of the OMS may mean: those of its node, and of its service where it tells one."""
+    node_id, service = shipment.get("node_id"), shipment.get("service")
+    of_node = [o for o, lane in enumerate(sourcing.lanes) if lane.node_id == node_id]
+    if not of_node:
+        raise NetworkRefused([((*loc, "node_id"), f"no lane leads from {node_id!r} to {sourcing.order.ship_to.region!r}")])
+    lanes = [o for o in of_node if service is None or sourcing.lanes[o].service == service]
+    if not lanes:
+        known = ", ".join(sorted({sourcing.lanes[o].service for o in of_node}))
+        raise NetworkRefused([((*loc, "service"), f"no lane of {node_id!r} goes by {service!r}; there is {known}")])
+    return lanes
 
 
 def _price(sourcing: Sourcing, o: int, column: I64) -> tuple[bool, int, int]:

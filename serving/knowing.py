@@ -359,7 +359,10 @@ def _first_inputs(admitted: Admitted, force: Force, decision_type: str, at: Mill
 
 def _oms_choice(admitted: Admitted) -> dict[str, Any] | None:
     choice = admitted.body.oms_choice
-    return None if choice is None else choice.model_dump(mode="json", exclude_none=True)
+    if choice is None:
+        return None
+    # As it was told, so that what a record is replayed from is the same.
+    return {name: value for name, value in choice.model_dump(mode="json", exclude_unset=True).items() if value is not None}
 
 
 def _late(admitted: Admitted) -> bool:

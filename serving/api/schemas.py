@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from feature_store.network_request import NodeRequest, RateRequest, StockRequest
 from feature_store.order import Identifier, Order, Strict
@@ -18,11 +18,32 @@ MAX_KEY = 255
 Label = Annotated[str, Field(min_length=1, max_length=128)]
 
 
+class OmsLine(BaseModel):
+    """Pieces of one line in a shipment of the OMS."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    line_id: Identifier
+    qty: Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+
+
+class OmsShipment(BaseModel):
+    """A shipment as the OMS would have made it; what else it tells of it is recorded, and counts for nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    node_id: Identifier
+    service: Identifier | None = Field(default=None, description="The cheapest of the node's, where none is told.")
+    lines: tuple[OmsLine, ...] | None = Field(
+        default=None, max_length=500, description="May be absent where there is one shipment: the whole order."
+    )
+
+
 class OmsChoice(Strict):
     """What the OMS would have done by itself; recorded beside our answer."""
 
     outcome: Label | None = None
-    shipments: tuple[dict[str, Any], ...] | None = Field(default=None, max_length=200)
+    shipments: tuple[OmsShipment, ...] | None = Field(default=None, max_length=200)
 
 
 class DecideBody(Strict):

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from feature_store.order import Line, Money, Order
+from feature_store.network_request import NodeRequest, StockRequest
+from feature_store.order import FROM_WIRE, Line, Money, Order
 
 LINE: dict[str, Any] = {"line_id": "1", "sku": "SKU-1", "qty": 2, "unit_price": {"amount": "129.99", "currency": "CNY"}}
 ORDER: dict[str, Any] = {
@@ -45,6 +46,33 @@ def test_a_quantity_is_a_whole_number_of_pieces(qty: Any) -> None:
 def test_times_and_versions_are_taken_as_they_are_documented(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Order.model_validate({**ORDER, **change})
+
+
+@pytest.mark.parametrize("value", [True, "5", [5], {}])
+@pytest.mark.parametrize("name", ["weight_g", "volume_cm3"])
+def test_a_measure_is_a_number(name: str, value: Any) -> None:
+    with pytest.raises(ValidationError, match="valid number"):
+        Line.model_validate({**LINE, name: value})
+    assert getattr(Line.model_validate({**LINE, name: 5}), name) == 5.0
+
+
+@pytest.mark.parametrize("amount", [129.99, 130, True, None])
+def test_money_from_outside_is_a_text(amount: Any) -> None:
+    with pytest.raises(ValidationError, match="a text such as"):
+        Money.model_validate({"amount": amount, "currency": "CNY"}, context=FROM_WIRE)
+
+
+def test_what_a_node_and_its_stock_tell_is_of_its_own_kind() -> None:
+    for change in ({"capacity_left": True}, {"capacity_left": "4"}, {"lat": "31"}, {"processing_h": True}):
+        with pytest.raises(ValidationError):
+            NodeRequest.model_validate({"node_id": "A", "region": "east", **change})
+    with pytest.raises(ValidationError):
+        StockRequest.model_validate({"node_id": "A", "sku": "S", "available": True})
+
+
+def test_a_cut_off_at_the_end_of_time_is_refused_as_nothing_can_arrive_after_it() -> None:
+    with pytest.raises(ValidationError, match="before the year 9990"):
+        NodeRequest.model_validate({"node_id": "A", "region": "east", "cutoff_at": "9999-12-31T23:59:59.999Z"})
 
 
 def test_a_price_is_not_negative() -> None:

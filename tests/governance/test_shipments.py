@@ -225,7 +225,7 @@ def test_oms_choice_is_priced_by_the_same_ledger():
     assert broken.details["delta_vs_oms_choice"]["unfilled_qty"] == 5
 
 
-@pytest.mark.parametrize("shipment", [{"node_id": "XX"}, {"node_id": "SH1", "lines": [{"line_id": "9", "qty": 1}]}, {"node_id": "SH1", "lines": [{"line_id": "1", "qty": 7}]}, 5])  # fmt: skip
+@pytest.mark.parametrize("shipment", [{"node_id": "XX"}, {"node_id": "SH1", "lines": [{"line_id": "9", "qty": 1}]}, {"node_id": "SH1", "lines": [{"line_id": "1", "qty": 7}]}, {"node_id": "SH1", "lines": 5}, {"node_id": "SH1", "lines": "1"}, {"node_id": "SH1", "service": {"a": 1}}, {"node_id": "SH1", "service": ["std"]}, 5])  # fmt: skip
 def test_unreadable_oms_choice_is_refused_with_its_place(shipment):
     with pytest.raises(NetworkRefused) as refused:
         plan(oms_choice={"shipments": [shipment]})

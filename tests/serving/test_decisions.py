@@ -118,6 +118,27 @@ def test_an_unknown_node_is_a_422(service: Any, body: Any, change: dict[str, Any
     assert loc in [error["loc"] for error in answer.json["errors"]]
 
 
+@pytest.mark.parametrize(
+    ("shipment", "at"),
+    [
+        ({"node_id": "A", "service": {"a": 1}}, ["service"]),
+        ({"node_id": "A", "service": "rocket"}, ["service"]),
+        ({"node_id": "A", "lines": True}, ["lines"]),
+        ({"node_id": "A", "lines": [5]}, ["lines", 0]),
+        ({"node_id": "A", "lines": [{"line_id": "1", "qty": "2"}]}, ["lines", 0, "qty"]),
+        ({"node_id": ["A"]}, ["node_id"]),
+    ],
+)
+def test_a_choice_of_the_oms_that_cannot_be_read_is_the_caller_s_mistake(
+    service: Any, body: Any, shipment: dict[str, Any], at: list[str | int]
+) -> None:
+    """It must not count as a failure of the model: some of them would rest it for everybody."""
+    for number in range(8):
+        answer = service.decide("split-order", {**body(), **SPLIT_PARTS, "oms_choice": {"shipments": [shipment]}}, f"wrong-{number}")
+        assert (answer.status, answer.json["errors"][0]["loc"]) == (422, ["oms_choice", "shipments", 0, *at])
+    assert service.decide("split-order", {**body(), "oms_choice": None, **SPLIT_PARTS}, "right").json["status"] == "decided"
+
+
 def test_a_pinned_node_that_is_unknown_is_a_422(service: Any, body: Any) -> None:
     made = {**body(), **SPLIT_PARTS}
     made["order"]["lines"][0]["pinned_node"] = "Z"
