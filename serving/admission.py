@@ -110,6 +110,14 @@ def parse_body(raw: bytes) -> dict[str, Any] | Problem:
     return value
 
 
+def refuse_nul(text: bytes, value: Mapping[str, Any]) -> Problem | None:
+    """What no database keeps; ``text`` is ``value`` as JSON."""
+    if b"\\u0000" in text:
+        for loc in _nul_places(value, ()):
+            return invalid([fault(loc, "contains a NUL character, which no database keeps")])
+    return None
+
+
 def admit(ask: Ask, force: Force, fingerprint: Callable[[bytes], bytes], at: Millis) -> Admitted | Problem:
     """Validate a request against its schema and the policies in force for it at this time."""
     types = ORDER_TYPES if ask.type == ORDERS else (ask.type,)
@@ -127,9 +135,8 @@ def admit(ask: Ask, force: Force, fingerprint: Callable[[bytes], bytes], at: Mil
     if isinstance(fallbacks, Problem):
         return fallbacks
     text = orjson.dumps(ask.body, option=orjson.OPT_SORT_KEYS)
-    if b"\\u0000" in text:
-        for loc in _nul_places(ask.body, ()):
-            return invalid([fault(loc, "contains a NUL character, which no database keeps")])
+    if (unkept := refuse_nul(text, ask.body)) is not None:
+        return unkept
     deadline = None if body.deadline_ms is None else ask.started + body.deadline_ms / 1000
     return Admitted(ask, types, body, text, fingerprint(ask.type.encode() + b"\n" + text), policies, fallbacks, deadline)
 

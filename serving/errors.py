@@ -6,6 +6,7 @@ that runs outside a decision.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -43,6 +44,9 @@ class ProblemKind(StrEnum):
     NOT_DURABLE = "record-not-durable"
     UNAVAILABLE = "unavailable"
 
+
+_KIND = re.compile(r"(constrained-)?(str|int|float|bool)|(list|tuple|dict|nullable|function-[a-z]+)\[.*\]|[A-Z]\w*Body")
+"""How the library names one of several kinds in the place of a finding; no field of ours is called so."""
 
 TABLE: Mapping[ProblemKind, tuple[int, str]] = {
     ProblemKind.MALFORMED: (400, "The body is not JSON"),
@@ -147,7 +151,17 @@ def validation_problem(error: ValidationError) -> Problem:
     """Pydantic's findings, each with its place and a sentence."""
     found = error.errors(include_url=False, include_input=False)
     places = [tuple(one["loc"]) for one in found]
-    return invalid([fault(_place(one), _sentence(one)) for one in found if not _follows(one, places)])
+    return invalid(merged((_place(one), _sentence(one)) for one in found if not _follows(one, places)))
+
+
+def merged(found: Iterable[tuple[tuple[str | int, ...], str]]) -> list[dict[str, Any]]:
+    """Findings as they are told. Where one of several kinds is accepted, each tells what it misses, and its own name in the place: told once, together."""
+    told: dict[tuple[str | int, ...], list[str]] = {}
+    for loc, msg in found:
+        said = told.setdefault(tuple(part for part in loc if not (isinstance(part, str) and _KIND.fullmatch(part))), [])
+        if msg not in said:
+            said.append(msg)
+    return [fault(loc, " or ".join(said)) for loc, said in told.items()]
 
 
 def _place(found: Mapping[str, Any]) -> tuple[str | int, ...]:

@@ -26,6 +26,7 @@ from governance.overrides import (
     Settled,
     Wanted,
 )
+from serving.admission import refuse_nul
 from serving.answer import Reply, refuse
 from serving.api.review_schemas import OverrideBody
 from serving.errors import Problem, ProblemKind, fault, invalid, not_found, unavailable, validation_problem
@@ -56,6 +57,8 @@ class Reviewing:
             body = OverrideBody.model_validate(raw)
         except ValidationError as error:
             return refuse(validation_problem(error))
+        if (unkept := refuse_nul(to_bytes(raw), raw)) is not None:
+            return refuse(unkept)
         wanted = Wanted(
             decision_id, body.outcome, body.reason_code, body.note or "", caller.name, caller.role.value,
             body.accepted_lines, body.confirms, body.seen,
@@ -70,6 +73,8 @@ class Reviewing:
         note = query.get("note", "")
         if len(note) > LONGEST_NOTE:
             return refuse(invalid([fault(["query", "note"], f"at most {LONGEST_NOTE:,} characters")]))
+        if "\0" in note:
+            return refuse(invalid([fault(["query", "note"], "contains a NUL character, which no database keeps")]))
         return await self._settle(lambda: self._overrides.withdraw(decision_id, caller.name, caller.role.value, note))
 
     async def _settle(self, act: Callable[[], Settled]) -> Reply:

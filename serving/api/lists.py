@@ -7,7 +7,7 @@ import binascii
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from starlette.responses import JSONResponse, Response
 
 from feature_store.order import Moment
@@ -49,13 +49,21 @@ class EntriesBody(BaseModel):
     entries: Annotated[list[EntryBody], Field(min_length=1, max_length=MAX_AT_ONCE)]
 
 
+def _which(body: object) -> str:
+    return "EntriesBody" if isinstance(body, EntriesBody) or (isinstance(body, dict) and "entries" in body) else "EntryBody"
+
+
+OneOrMany = Annotated[Annotated[EntryBody, Tag("EntryBody")] | Annotated[EntriesBody, Tag("EntriesBody")], Discriminator(_which)]
+"""Told apart by ``entries``, so that only one of them says what is wrong."""
+
+
 def routes(wiring: Wiring) -> APIRouter:
     """The routes."""
     router = APIRouter(tags=["lists"])
     _reading(router, wiring)
 
     @router.post("/v1/lists", response_model=None)
-    def add(request: Request, body: EntryBody | EntriesBody) -> Response:
+    def add(request: Request, body: OneOrMany) -> Response:
         """Add an entry, or up to 1,000 as ``{"entries": [...]}``; each is a record."""
         account = keys.require(wiring, request, Action.WRITE_POLICY.value)
         controls = controls_of(wiring)

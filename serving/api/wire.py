@@ -77,4 +77,5 @@ async def serve_lifespan(receive: Receive, send: Send) -> None:
 
 
 def _too_large(limit: int) -> Problem:
-    return Problem(ProblemKind.TOO_LARGE, f"The body is larger than the {limit // 2**20} MiB that are accepted here.")
+    size = f"{limit // 2**20} MiB" if limit >= 2**20 else f"{limit // 2**10} KiB"
+    return Problem(ProblemKind.TOO_LARGE, f"The body is larger than the {size} that are accepted here.")

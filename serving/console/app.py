@@ -27,6 +27,7 @@ from serving.api import (
     trainings,
 )
 from serving.console import failures
+from serving.console.door import Door
 from serving.console.guard import Guard, LoginNeeded, RoleRefused
 from serving.console.pages import decisions as decision_pages
 from serving.console.pages import ledger as ledger_pages
@@ -68,6 +69,7 @@ def create_console(wiring: Wiring) -> FastAPI:
 
     _handle_failures(app, wiring, guard)
     app.add_middleware(_Language, guard=guard)
+    app.add_middleware(Door, wiring=wiring)
     return app
 
 

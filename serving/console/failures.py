@@ -16,7 +16,7 @@ from serving.console.ports import Wiring
 from serving.console.rendering import respond
 from serving.console.views import frame, problems
 from serving.console.views.frame import Visit
-from serving.errors import MEDIA_TYPE, Problem, ProblemKind, fault, invalid
+from serving.errors import MEDIA_TYPE, Problem, ProblemKind, invalid, merged
 
 _UNEXPECTED = "The failure was logged; nothing was changed by it. Try again in a moment."
 _TEXTS = {
@@ -103,7 +103,13 @@ def for_status(status: int, headers: Mapping[str, str] | None = None) -> Problem
 
 def validation(error: RequestValidationError) -> Problem:
     """The framework's findings about a request."""
-    return invalid([fault([part for part in found["loc"] if part != "body"], _sentence(found)) for found in error.errors()])
+    found = error.errors()
+    return invalid(merged((_place(one["loc"]), _sentence(one)) for one in found))
+
+
+def _place(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Where in the body; the body itself when it is missing."""
+    return tuple(part for part in loc if part != "body") or loc
 
 
 def _sentence(found: Mapping[str, Any]) -> str:

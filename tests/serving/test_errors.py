@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 import pytest
 from pydantic import ValidationError
 
 from feature_store.order import Order
+from governance.what_if import WhatIfBody
 from serving.errors import TABLE, Problem, ProblemKind, problem_for, unavailable
 
 
@@ -26,6 +29,18 @@ def test_validation_names_each_place_in_words() -> None:
     assert messages["nonsense",].startswith("unknown field")
     assert messages["lines",] == "required"
     assert "more)" in document["detail"]
+
+
+@pytest.mark.parametrize(
+    ("change", "loc"),
+    [({"policy_parameters": {"hold_at": "x"}}, ["policy_parameters", "hold_at"]), ({"force_node": 5}, ["force_node"])],
+)
+def test_where_several_kinds_are_taken_the_place_is_the_field_s_own(change: dict[str, Any], loc: list[str]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        WhatIfBody.model_validate(change)
+    (error,) = problem_for(caught.value).to_json()["errors"]
+    assert error["loc"] == loc
+    assert " or " in error["msg"]
 
 
 def test_an_unknown_error_tells_no_internals() -> None:

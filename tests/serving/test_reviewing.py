@@ -118,6 +118,7 @@ def test_the_same_again_is_the_same_and_another_is_refused(service_on: Any, body
 @pytest.mark.parametrize(
     ("wrong", "place"),
     [
+        ({"note": "a\0b"}, "note"),
         ({"outcome": "HOLD"}, "outcome"),
         ({"outcome": "BLOCK"}, "outcome"),
         ({"reason_code": "BECAUSE"}, "reason_code"),

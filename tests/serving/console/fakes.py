@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from feature_store.times import DAY
+from governance import access
 from serving.console import ports
 from serving.errors import Problem, ProblemKind, invalid
-from tests.serving.console.examples import MATRIX, NOW, facts, fraud, split
+from tests.serving.console.examples import NOW, facts, fraud, split
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Accounts:
         return self.tokens.pop(token, None)
 
     def may(self, role: str, action: str) -> bool:
-        return role in MATRIX[action]
+        return access.may(role, action)
 
 
 @dataclass

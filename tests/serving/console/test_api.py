@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from governance.access import MATRIX, ROUTES, Action, Role
+from serving.console.door import action_of
 from serving.errors import MEDIA_TYPE
 
 CSV = b"late,price\n1,2\n"
@@ -144,3 +145,67 @@ def test_role_by_route_as_the_matrix_says(world: Any, browser: Any, role: str) -
 def test_a_method_that_is_not_served_is_told_which_is(browser: Any, path: str) -> None:
     answer = browser.send("PUT", path)
     assert (answer.status_code, "GET" in answer.headers["allow"]) == (405, True)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "role"),
+    [
+        ("POST", "/v1/trainings", "oms"),
+        ("POST", "/v1/lists", "trainer"),
+        ("POST", "/v1/killswitch", "trainer"),
+        ("POST", "/v1/approvals/none", "admin"),
+        ("POST", "/v1/policies/fraud/rollout", "trainer"),
+        ("POST", "/v1/outcomes", "trainer"),
+        ("GET", "/v1/reviews?limit=none", "trainer"),
+    ],
+)
+def test_who_may_not_ask_learns_nothing_of_what_is_wrong_with_the_request(browser: Any, method: str, path: str, role: str) -> None:
+    for headers, status in (({}, 401), ({"authorization": f"Bearer ord_{role}_key"}, 403)):
+        answer = browser.send(method, path, headers=headers, **({"content": b"{"} if method == "POST" else {}))
+        assert answer.status_code == status, (path, answer.text)
+        assert answer.json()["status"] == status
+
+
+def test_the_table_of_routes_tells_what_a_path_asks_for() -> None:
+    assert action_of("HEAD", "/v1/models") == Action.CONSULT
+    assert action_of("GET", "/v1/reviews/reasons") == Action.REVIEW
+    assert action_of("DELETE", "/v1/lists/one") == Action.WRITE_POLICY
+    assert action_of("GET", "/v1/ledger/tile/0/000") is None
+    assert action_of("GET", "/v1/nowhere") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "loc"),
+    [
+        (b"{", 400, ["body"]),
+        (b"\xff", 400, ["body"]),
+        (b'{"name": NaN}', 400, ["body"]),
+        (b'"\\ud800"', 400, ["body"]),
+        (b"[" * 100_000, 400, ["body"]),
+        (b'{"a":' * 500 + b"1" + b"}" * 500, 422, ["body"]),
+        (b"[]", 422, ["body"]),
+        (b"", 422, ["body"]),
+        (b"null", 422, ["body"]),
+        (b'{"dataset_id": "d", "name": "a\\u0000"}', 422, ["name"]),
+    ],
+)
+def test_a_body_that_nobody_can_read_is_refused_as_everywhere(api: Any, content: bytes, status: int, loc: list[str]) -> None:
+    answer = api.send("POST", "/v1/trainings", content=content)
+    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (status, loc)
+    assert "logged" not in answer.json()["detail"]
+
+
+def test_a_body_may_be_large_but_not_without_end(api: Any) -> None:
+    assert api.send("POST", "/v1/trainings", content=b" " * (5 * 2**20)).status_code == 413
+
+
+def test_a_body_is_json_whatever_its_media_type_says(api: Any) -> None:
+    dataset = api.send("POST", "/v1/datasets?template=custom&name=a.csv", content=CSV).json()
+    asked = f'{{"dataset_id": "{dataset["dataset_id"]}", "target": "late", "name": "late"}}'.encode()
+    for media in ("text/plain", "application/x-www-form-urlencoded"):
+        assert api.send("POST", "/v1/trainings", content=asked, headers={"content-type": media}).status_code == 202
+
+
+@pytest.mark.parametrize("path", ["/v1/models/a%00/versions/1", "/v1/trainings/a%00", "/v1/features?name=a%00"])
+def test_no_address_holds_what_no_database_keeps(api: Any, path: str) -> None:
+    assert api.get(path).status_code == 422
