@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from feature_store.order import MICRO
 from feature_store.snapshot import FeatureSnapshot, Origin
 from feature_store.times import Millis, format_time
-from governance.costs import realised_cost
+from governance.costs import expected_costs, realised_cost
 from governance.decision import decide
 from governance.ledger.store import Damaged, DecisionReader, Filters, StoredDecision
 from governance.opinion import Deployed, FeaturesMissing
@@ -245,7 +245,7 @@ class Comparison:
             return
         self._changed += 1
         amount, currency = (None, None) if order is None else (order.total_micros, order.currency)
-        cost = _cost_delta(line.type, before, after, policy, amount)
+        cost = cost_delta(line.type, before, after, policy, amount)
         moved = self._moved[line.outcome, after.outcome]
         moved.count += 1
         if amount is not None and currency is not None:
@@ -306,19 +306,30 @@ def _lanes(details: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
     return [(one["node_id"], one["service"], one["lines"]) for one in details.get("shipments", ())]
 
 
-def _cost_delta(kind: str, before: Mapping[str, Any], after: Decision, policy: Policy, amount: int | None) -> int | None:
-    """What the other answer costs more, millionths."""
+def cost_delta(kind: str, before: Mapping[str, Any], after: Decision, policy: Policy, amount: int | None) -> int | None:
+    """What the other answer is expected to cost more, millionths; ``None`` where nobody can say.
+
+    Args:
+        kind: the decision type.
+        before: the ``outcome`` group of the record.
+        after: the decision with the change.
+        policy: whose money figures count.
+        amount: of the order, millionths.
+    """
     if kind == DecisionType.SPLIT_ORDER:
         return paid_micros(after.details) - paid_micros(before["details"])
     if amount is None or after.confidence is None:
         return None
-    p = after.confidence.probability
-    costs = [_expected(policy, outcome, amount / MICRO, p) for outcome in (before["outcome"], after.outcome)]
+    p, causes = after.confidence.probability, after.details.get("causes")
+    costs = [_expected(policy, outcome, amount / MICRO, p, causes) for outcome in (before["outcome"], after.outcome)]
     return None if costs[0] is None or costs[1] is None else round((costs[1] - costs[0]) * MICRO)
 
 
-def _expected(policy: Policy, outcome: str, amount: float, p: float) -> float | None:
-    """The expected cost of an outcome: that of both courses of things, by their probability."""
+def _expected(policy: Policy, outcome: str, amount: float, p: float, causes: Mapping[str, float] | None) -> float | None:
+    """The expected cost of an outcome: of an acceptance by the causes that its failure would have, else that of both courses of things."""
+    if policy.type == DecisionType.ACCEPTANCE:
+        costs = expected_costs(policy, amount, p, causes)
+        return None if costs is None else costs.of(outcome)
     bad = realised_cost(policy, outcome, amount, happened=True, cause=None)
     good = realised_cost(policy, outcome, amount, happened=False, cause=None)
     return None if bad is None or good is None else p * bad + (1.0 - p) * good

@@ -60,6 +60,10 @@ class Costs:
             "reject_from": self.reject_from,
         }
 
+    def of(self, outcome: str) -> float:
+        """What one outcome is expected to cost; an order that is accepted in part counts as accepted."""
+        return {Outcome.REJECT.value: self.reject, Outcome.HOLD.value: self.hold}.get(outcome, self.accept)
+
     def to_json(self, currency: str) -> dict[str, Any]:
         """Ready for the answer: amounts as money, thresholds as probabilities."""
         return {
@@ -129,9 +133,7 @@ def realised_cost(policy: Policy, outcome: str, amount: float, *, happened: bool
     costs = expected_costs(policy, amount, float(happened), known)
     if costs is None:
         return None
-    if outcome == Outcome.REJECT:
-        return costs.reject
-    return costs.hold if outcome == Outcome.HOLD else costs.accept
+    return costs.of(outcome)
 
 
 def _realised_fraud(policy: Policy, outcome: str, amount: float, *, happened: bool) -> float | None:

@@ -171,8 +171,6 @@ class Labelling:
 
 def _fitted(index: int, told: Told, stored: StoredDecision, labels: Sequence[str]) -> _Fit:
     if stored.erased:
-        raise LabelRefused(f"the decision {stored.line.record_id} was erased with the person that it was about")
-    if stored.erased:
         raise Erased(stored.line.record_id)
     groups, kind = stored.groups, stored.line.type
     confidence = groups.get("confidence") or {}

@@ -11,8 +11,10 @@ import orjson
 import pytest
 from sqlalchemy import delete
 
-from governance.backtest import Backtest, backtest
-from governance.decision import Deployed, ModelUse
+from feature_store.order import MICRO
+from governance.backtest import Backtest, backtest, cost_delta
+from governance.costs import expected_costs
+from governance.decision import Confidence, Decision, Deployed, ModelUse, Stage, Status
 from governance.policy import Policy
 from governance.policy_document import default_policies, read_policy
 from governance.policy_store import keep_policies
@@ -80,6 +82,23 @@ def test_a_stricter_policy_tells_what_it_would_have_held_and_how_much_that_is(
     assert largest["order_value"]["amount"] == PRICES[max(accepted)]
     assert largest["outcome"] == {"before": "ACCEPT", "after": "HOLD"}
     assert largest["cost_delta"] is not None
+
+
+@pytest.mark.parametrize("cause", ["late", "returned"])
+def test_what_an_acceptance_costs_depends_on_why_it_would_fail_as_its_answer_says(cause: str) -> None:
+    policy = default_policies()["acceptance"]
+    causes = {"late": 0.0, "cancelled": 0.0, "returned": 0.0, cause: 0.4}
+    after = Decision(
+        "acceptance", "HOLD", Status.DECIDED, 0, Stage.WHAT_IF, confidence=Confidence("fulfilment_failure", 0.4, 0.3, 0.5, 0.9),
+        details={"causes": causes},
+    )  # fmt: skip
+    costs = expected_costs(policy, 800.0, 0.4, causes)
+    assert costs is not None
+    told = cost_delta("acceptance", {"outcome": "ACCEPT", "details": {}}, after, policy, 800 * MICRO)
+    assert told == pytest.approx((costs.hold - costs.accept) * MICRO, abs=1)
+    even = expected_costs(policy, 800.0, 0.4, None)
+    assert even is not None
+    assert told != pytest.approx((even.hold - even.accept) * MICRO, rel=0.01)
 
 
 def test_a_window_a_limit_and_a_scope(service: Any, models: Path, decided: list[dict[str, Any]]) -> None:
