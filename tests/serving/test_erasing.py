@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,12 @@ from governance.erasure import Erasures, SecondPersonNeeded, State
 from governance.ledger.checkpoint import read_checkpoint
 from governance.ledger.high_water import HighWater
 from governance.ledger.leader import Leader
+from governance.ledger.log import Recorder
 from governance.ledger.merkle import verify_inclusion
 from governance.ledger.opened import open_checked, unsealed
+from governance.ledger.receipt import attach
+from governance.ledger.record import Draft, Kind, about_customer, seal
+from governance.ledger.rows import DecisionRow, Facets
 from governance.ledger.store import DecisionReader, Filters
 from governance.ledger.tables import decisions, records
 from governance.ledger.tile_folder import TileFolder
@@ -271,3 +276,54 @@ def test_the_record_of_an_erasure_names_nobody(house: House) -> None:
     text = orjson.dumps(done.told)
     assert not [trace for trace in TRACES if trace in text]
     assert done.told["keys_destroyed"] == [done.erasure.pseudonym]
+
+
+def one_more(house: House) -> DecisionRow:
+    """A small decision about the person, with a key of its own."""
+    groups = {"order": {"customer_id": WHO}, "outcome": {"outcome": "ALLOW"}, "response": '{"outcome":"ALLOW"}'}
+    draft = Draft(Kind.DECISION, "fraud", {"build": "1"}, groups, about_customer(WHO, groups))
+    sealed = seal(draft, house.service.edges.signer, now())
+    facets = Facets("fraud", "live", "ALLOW", "decided", now(), 900, customer_id=WHO)
+    return DecisionRow(sealed, facets, "oms-1", sealed.record_id, bytes(32), attach(b'{"outcome":"ALLOW"}', sealed.receipt))
+
+
+def test_whoever_goes_on_ordering_meanwhile_leaves_no_record_that_nobody_can_open(house: House) -> None:
+    lived_in(house)
+    engine, stop = house.service.engine, threading.Event()
+    before = house.keys.find([f"customer:{WHO}"])[f"customer:{WHO}"].pseudonym
+    recorder = Recorder(with_vault(engine, load_vault(house.home / "keys")))  # as another process has it: with keys of its own
+
+    def order() -> None:
+        while not stop.is_set():
+            recorder.commit_blocking([one_more(house)])
+
+    threads = [threading.Thread(target=order) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        asked = house.erasures.request(f"customer:{WHO}", "anna")
+        house.erasures.confirm(asked.erasure_id, "ben", thorough=False)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        recorder.close()
+    reader = DecisionReader(engine)
+    with engine.connect() as connection:
+        rows = connection.execute(select(decisions.c.record_id, decisions.c.customer_id, decisions.c.response)).all()
+    old = [row for row in rows if row.customer_id == before]
+    assert len(old) >= 6
+    assert not [row for row in old if row.response]
+    for row in rows:
+        stored = reader.get(row.record_id)
+        assert stored is not None
+        stored.check()
+        assert stored.erased == (row.customer_id == before)
+
+
+def test_a_running_service_leaves_nothing_either(house: House) -> None:
+    lived_in(house)
+    asked = house.erasures.request(f"customer:{WHO}", "anna")
+    done = house.erasures.confirm(asked.erasure_id, "ben", thorough=False)
+    if house.service.engine.dialect.name == "sqlite":  # PostgreSQL's freed space is written over with time
+        assert (done.wiped, house.traces()) == (True, {})
