@@ -6,6 +6,7 @@ there that rewrites the file first and then becomes HAProxy. Four things are men
 * the statistics page and the metrics exporter would listen on every interface, and the admin socket would be open to every
   local user: the first two go, the socket is for the owner;
 * an application has one path prefix in Ray Serve, decisions answer under two: the second is rewritten to the first;
+* search and export lie below the decisions' prefix and are answered by the console: their paths are rewritten too;
 * without a replica a request would go through Ray's own proxy; around a replica's start callers with a valid key were seen to get 401
   then, and no longer since: nobody stands in for a replica, the request is refused with 503;
 * HAProxy's own 502, 503 and 504 would reach the client as a bare 500: they become a 503 problem that says when to try again.
@@ -23,6 +24,10 @@ from pathlib import Path
 ORDERS = "/v1/orders/"
 INTERNAL_ORDERS = "/v1/decisions/-/orders/"
 """How the decision replicas see a path below :data:`ORDERS`: Ray Serve lets through only what has the application's prefix."""
+
+SEARCH = "/v1/decisions"
+INTERNAL_SEARCH = "/v1/-/decisions"
+"""How the console sees search and export: whoever reads much must not keep decisions waiting."""
 
 PROBLEM = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 2\r\nCache-Control: no-store\r\n"
@@ -45,6 +50,8 @@ def mend(config: str, problem_file: str) -> str:
     config = re.sub(r"^\s*server \S+ \S+ check backup$\n", "", config, flags=re.MULTILINE)
     config = re.sub(r"^(\s*errorfile 50[234] )\S+$", lambda found: found.group(1) + problem_file, config, flags=re.MULTILINE)
     rewrite = f"    http-request set-path {INTERNAL_ORDERS}%[path,regsub(^{ORDERS},)] if {{ path_beg {ORDERS} }}"
+    rewrite += f"\n    http-request set-path {INTERNAL_SEARCH} if {{ path {SEARCH} }} {{ method GET HEAD }}"
+    rewrite += f"\n    http-request set-path {INTERNAL_SEARCH}/export if {{ path {SEARCH}/export }} {{ method GET HEAD }}"
     return re.sub(r"^frontend http_frontend\n\s*bind .*$", lambda found: f"{found.group(0)}\n{rewrite}", config, flags=re.MULTILINE)
 
 

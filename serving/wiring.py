@@ -30,6 +30,7 @@ from governance.overrides import Overrides
 from governance.policy_document import default_policies
 from governance.policy_store import SHIPPED, keep_policies
 from governance.promotion import generation
+from governance.reading import ReadLog
 from governance.settling import Desk
 from governance.shelf import Shelf
 from serving.admission import Ask
@@ -186,8 +187,17 @@ def wire_decisions(settings: Settings, *, echoes: bool = True) -> WiredDecisions
         apart.submit(asyncio.run, _rehearse(answerer, force)).result()
     keep_environment(base.home.environments)
     again = _again(base, edges, reader)
+    reads = ReadLog(engine, Scribe(base.signer, settings.tenant))
+    reads.start()
     app = DecisionsApp(
-        answerer, Lookups(reader, looked), access, force, echoes=echoes, again=again, reviewing=_reviewing(base, edges, settings)
+        answerer,
+        Lookups(reader, looked),
+        access,
+        force,
+        echoes=echoes,
+        again=again,
+        reviewing=_reviewing(base, edges, settings),
+        reads=reads,
     )
     return WiredDecisions(app, answerer, force, recorder)
 
@@ -233,7 +243,7 @@ def _courier(base: Base) -> Courier:
 
 def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     """Pages, uploads, trainings and the service's own state."""
-    from serving.api import erasures, ledger, populations, system, webhooks  # the decision processes load none of these
+    from serving.api import erasures, exports, ledger, populations, system, webhooks  # the decision processes load none of these
     from serving.console.app import create_console
     from serving.console.joined.wire import join
     from serving.console.ledger import ServiceLedger
@@ -255,6 +265,8 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     desk = Desk(base.engine, base.signer, settings.tenant, {"build": code_digest(), "environment": environment_digest()})
     every_s, expiry_every_s = settings.parity_every_s or None, settings.expiry_every_s
 
+    reads = ReadLog(base.engine, Scribe(base.signer, settings.tenant))
+
     def publish(name: str, model_version: int, principal: str) -> None:
         service.publish(shop, name, model_version, changed_by=principal, note=WITHOUT_SECOND)
 
@@ -274,11 +286,14 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
         desk=desk,
         expiry_every_s=expiry_every_s,
         controls=Controls(base.engine, Scribe(base.signer, settings.tenant), base.home.models),
+        reads=reads,
     )
     published, log = PublishedLog(base.engine, base.home.ledger, base.signer.verifier), LogKeeper(leader(base))
     witnesses = [read_witness(one) for one in settings.witnesses]
     joined = replace(joined, ledger=ServiceLedger(published, log, witnesses, settings.verify_every_s or None, now))
     app = create_console(joined)
+    reads.start()
+    app.include_router(exports.routes(joined, exports.Office(base.engine, Scribe(base.signer, settings.tenant)), reads))
     app.include_router(system.routes(probes))
     app.include_router(populations.routes(joined, base.engine, base.home.models))
     app.include_router(ledger.routes(joined, published, log))

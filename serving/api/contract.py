@@ -171,6 +171,10 @@ def _completed(operation: Operation, described: Mapping[str, Any]) -> dict[str, 
     made = _head(operation, described.get("description", ""))
     if "parameters" in described:
         made["parameters"] = described["parameters"]
+    if operation.parameters:  # of routes that read their query themselves
+        known = {one["name"] for one in made.get("parameters", ())}
+        more = [_parameter(one) for one in operation.parameters if one.name not in known]
+        made["parameters"] = [*made.get("parameters", ()), *more]
     if operation.raw is not None:
         made["requestBody"] = _body({"type": "string"}, operation)
     elif operation.body is not None:

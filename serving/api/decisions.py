@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from governance.access import AccessUnavailable, Action, Principal
+from governance.reading import ReadLog
 from serving.admission import ORDERS, Ask, parse_body, unknown_type
 from serving.again import Again
 from serving.answer import Answerer, Reply, refuse
@@ -92,6 +93,7 @@ class DecisionsApp:
         echoes: whether to send the caller's ``X-Request-Id`` back; ``False`` behind a server that does so itself.
         again: computes past decisions again; ``None`` where nothing is kept to do so.
         reviewing: lets people settle decisions.
+        reads: is told what those who judge read.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class DecisionsApp:
         echoes: bool = True,
         again: Again | None = None,
         reviewing: Reviewing | None = None,
+        reads: ReadLog | None = None,
     ) -> None:
         self._answerer = answerer
         self._lookups = lookups
@@ -112,6 +115,7 @@ class DecisionsApp:
         self._echoes = echoes
         self._again = again
         self._reviewing = reviewing
+        self._reads = reads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -140,7 +144,11 @@ class DecisionsApp:
             return refuse(unavailable(ProblemKind.UNAVAILABLE, str(error), 5))
         if caller is None:
             return refuse(unauthenticated())
-        return await self._route(_path(scope), Call(caller, request_id, started, scope, receive))
+        call = Call(caller, request_id, started, scope, receive)
+        reply = await self._route(path, call)
+        if self._reads is not None and not caller.sees_only_own and reply.status == 200:
+            note_read(self._reads, call, path)
+        return reply
 
     async def _caller(self, key: str) -> Principal | None:
         """Whose key it is. One that nobody knows may have been made a moment ago: that is looked up beside the loop."""
@@ -273,6 +281,20 @@ class DecisionsApp:
     async def _json(self, call: Call, limit: int) -> Mapping[str, Any] | Problem:
         raw = await read_body(call.scope, call.receive, limit)
         return raw if isinstance(raw, Problem) else parse_body(raw)
+
+
+def note_read(reads: ReadLog, call: Call, path: str) -> None:
+    """What was read, replayed or searched for; decisions and overrides are records themselves."""
+    method, query = call.scope["method"], call.query
+    if path == DECISIONS[:-1]:
+        reads.note(call.caller, "search", query)
+        return
+    if path.startswith(ORDERS_PATH):
+        reads.note(call.caller, "timeline", {"order_id": path[len(ORDERS_PATH) : -len("/timeline")]})
+        return
+    decision_id, _, what = path[len(DECISIONS) :].partition("/")
+    if method in {"GET", "HEAD"} or what == "replay":
+        reads.note(call.caller, what or "decision", {"decision_id": decision_id})
 
 
 def _refuse_role(call: Call, action: Action) -> Reply | None:

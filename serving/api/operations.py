@@ -19,6 +19,7 @@ from serving.api import schemas
 from serving.api.again_operations import AGAIN_CONSOLE, AGAIN_DECISIONS
 from serving.api.control_operations import CONTROLS
 from serving.api.erasure_operations import PRIVACY
+from serving.api.export_operations import EXPORTS
 from serving.api.ledger_operations import LEDGER
 from serving.api.operation import ANY, BODY, DECIDING, Operation, Parameter
 from serving.api.review_operations import REVIEW_CONSOLE, REVIEW_DECISIONS
@@ -251,6 +252,7 @@ CONSOLE: Mapping[str, Operation] = {
         *REVIEW_CONSOLE,
         *AGAIN_CONSOLE,
         *LEDGER,
+        *EXPORTS,
         *WEBHOOKS,
         *PRIVACY,
         Operation("GET", "/healthz", "The process answers", answer=looks.Alive, example="healthz", problems=()),

@@ -16,7 +16,7 @@ from governance.affected import METHOD, ModelRead, affected, latest, models_read
 from governance.ledger.errors import CursorInvalid
 from governance.ledger.store import MAX_LIMIT, Counted, DecisionReader, Filters
 from serving.api import keys
-from serving.console.ports import Refused, Wiring
+from serving.console.ports import Account, Refused, Wiring
 from serving.errors import Problem, fault, invalid
 from serving.lookups import line_json
 from serving.rendering import to_bytes
@@ -41,7 +41,8 @@ def routes(wiring: Wiring, engine: Engine, models: Path) -> APIRouter:
     @router.get("/v1/affected", response_model=None)
     def list_affected(request: Request) -> Response:
         """The decisions that a model, a policy or a feature had a part in."""
-        keys.require(wiring, request, Action.INSPECT.value)
+        account = keys.require(wiring, request, Action.INSPECT.value)
+        _note(wiring, account, "affected", request.query_params)
         told, rest = _split(request.query_params, _PARTS)
         if not told:
             raise Refused(invalid([fault(["query"], f"tell one of {', '.join(_PARTS)}")]))
@@ -71,8 +72,9 @@ def routes(wiring: Wiring, engine: Engine, models: Path) -> APIRouter:
     @router.get("/v1/sample", response_model=None)
     def draw(request: Request) -> Response:
         """A random sample of the decisions that pass the filters of the search; the same seed and window draw the same one."""
-        keys.require(wiring, request, Action.INSPECT.value)
+        account = keys.require(wiring, request, Action.INSPECT.value)
         told, rest = _split(request.query_params, ("n", "seed"))
+        _note(wiring, account, "sample", request.query_params)
         errors = _faults(told)
         if "cursor" in rest or "limit" in rest:
             errors.append(fault(["query", "limit" if "limit" in rest else "cursor"], "a sample has no pages: n says how many"))
@@ -95,6 +97,11 @@ def routes(wiring: Wiring, engine: Engine, models: Path) -> APIRouter:
         )
 
     return router
+
+
+def _note(wiring: Wiring, account: Account, what: str, of: Mapping[str, str]) -> None:
+    if wiring.reads is not None:
+        wiring.reads.note_as(account.principal, account.role, what, of)
 
 
 def _split(query: Mapping[str, str], names: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:

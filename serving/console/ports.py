@@ -178,6 +178,13 @@ class Decisions(Protocol):
         """What a reason code stands for, in a few words."""
 
 
+class Reading(Protocol):
+    """Notes who read what."""
+
+    def note_as(self, principal: str, role: str, what: str, of: Mapping[str, str]) -> None:
+        """Remember a read; costs no more than an append."""
+
+
 class CursorRefused(Exception):
     """A cursor that this list did not hand out."""
 
@@ -439,6 +446,8 @@ class Wiring:
         now: the clock.
         secure_cookies: cookies over TLS alone, bound to this host; where the service is reached by https.
         ledger: tells how the log is; ``None`` where none is kept.
+        reads: notes what is read on pages; ``None`` where nobody keeps it.
+        ledger: tells how the log is; ``None`` where none is kept.
         controls: changes policies, lists and switches; ``None`` where nothing of that kind is changed.
     """
 
@@ -460,3 +469,4 @@ class Wiring:
     controls: Controls | None = None
     reviews: Reviews | None = None
     labels: Labels | None = None
+    reads: Reading | None = None

@@ -15,6 +15,7 @@ from governance.access import Access
 from governance.changes import Scribe
 from governance.labelling import Labelling
 from governance.ledger.store import DecisionReader
+from governance.reading import ReadLog
 from governance.reviews import ReviewQueue, cancels
 from governance.settling import Desk
 from serving.api.decisions import READY_PATH
@@ -52,6 +53,7 @@ def join(
     desk: Desk | None = None,
     expiry_every_s: float | None = None,
     controls: Controls | None = None,
+    reads: ReadLog | None = None,
 ) -> Wiring:
     """Join the console's ports to one home.
 
@@ -59,6 +61,7 @@ def join(
     ``publish`` puts a version in service and is ``None`` where no one person alone may; ``base_url`` is how users reach the service, which listens on ``bound_host``;
     ``event_skew`` is how far an event's time may lie ahead of our clock; ``probes`` ask database and replicas, of which there should be
     ``replicas``; ``parity_every_s`` is how often the parity check is made, ``expiry_every_s`` how often what is past its time is forgotten;
+    ``reads`` is told what is read on pages;
     ``desk`` is where labels and cancellations are recorded, without it neither is.
     """
     limits = limits or datasets.Limits()
@@ -83,6 +86,7 @@ def join(
         intake=StoredIntake(engine, event_skew, also=None if desk is None else cancels(desk)),
         reservations=ReservationStore(engine),
         controls=controls,
+        reads=reads,
         reviews=ReviewQueue(engine),
         labels=None if desk is None else Labelling(desk),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -33,6 +35,7 @@ def routes(wiring: Wiring, guard: Guard) -> APIRouter:
         except CursorRefused:
             found, cursor = wiring.decisions.search(asked.filters, None, list_view.PER_PAGE), None
             problem = say(visit.language, "list.bad_cursor")
+        _note(wiring, visit, "search", asked.typed)
         page = list_view.build(
             frame.build(visit, say(visit.language, "list.title"), wiring.accounts.may),
             asked,
@@ -48,6 +51,7 @@ def routes(wiring: Wiring, guard: Guard) -> APIRouter:
     def one(request: Request, record_id: str) -> Response:
         visit = guard.require(request, frame.SEARCH)
         facts = _find(wiring, guard, request, record_id)
+        _note(wiring, visit, "decision", {"decision_id": record_id})
         same = DecisionFilters(order_id=facts.line.order_id)
         siblings = wiring.decisions.search(same, None, _SIBLINGS).lines if facts.line.order_id else ()
         built = frame.build(visit, decision_view.title(visit.language, facts), wiring.accounts.may)
@@ -55,8 +59,9 @@ def routes(wiring: Wiring, guard: Guard) -> APIRouter:
 
     @router.get("/console/decisions/{record_id}/record.json")
     def record(request: Request, record_id: str) -> Response:
-        guard.require(request, frame.SEARCH)
+        visit = guard.require(request, frame.SEARCH)
         facts = _find(wiring, guard, request, record_id)
+        _note(wiring, visit, "decision", {"decision_id": record_id})
         body = orjson.dumps(facts.raw, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
         return Response(body, headers={**SECURITY_HEADERS, "Cache-Control": "no-store"}, media_type="application/json")
 
@@ -66,10 +71,16 @@ def routes(wiring: Wiring, guard: Guard) -> APIRouter:
         found = wiring.decisions.of_order(order_id)
         if not found:
             raise Refused(not_found(say(visit.language, "error.404.order", id=order_id)))
+        _note(wiring, visit, "timeline", {"order_id": order_id})
         built = frame.build(visit, say(visit.language, "order.title", order=order_id), wiring.accounts.may)
         return respond(order_view.build(built, order_id, found))
 
     return router
+
+
+def _note(wiring: Wiring, visit: frame.Visit, what: str, of: Mapping[str, str]) -> None:
+    if wiring.reads is not None and visit.session is not None:
+        wiring.reads.note_as(visit.session.principal, visit.session.role, what, of)
 
 
 def _find(wiring: Wiring, guard: Guard, request: Request, record_id: str) -> DecisionFacts:

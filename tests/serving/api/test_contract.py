@@ -16,6 +16,7 @@ from serving.api import answer_schemas, contract, refusals
 from serving.api.again_operations import AGAIN_CONSOLE, AGAIN_DECISIONS
 from serving.api.control_operations import CONTROLS
 from serving.api.erasure_operations import PRIVACY
+from serving.api.export_operations import EXPORTS
 from serving.api.operations import CUSTOM_TYPE, DECISIONS, FILTER_TEXTS, LEAST, Operation, bodies
 from serving.api.review_operations import OVERRIDE_EXAMPLE
 from serving.api.schemas import CUSTOM_EXAMPLE, CustomBody
@@ -88,7 +89,10 @@ def test_every_schema_is_a_json_schema_and_is_used(document: dict[str, Any]) -> 
         "TrainedModel",
     }
     of_controls = {
-        model.__name__ for one in (*CONTROLS, *AGAIN_CONSOLE, *WEBHOOKS, *PRIVACY) for model in (one.body, one.answer) if model is not None
+        model.__name__
+        for one in (*CONTROLS, *AGAIN_CONSOLE, *WEBHOOKS, *PRIVACY, *EXPORTS)
+        for model in (one.body, one.answer)
+        if model is not None
     }
     assert set(document["components"]["schemas"]) - asked <= only_by_the_console | of_controls | {"TrainingAnswer", "TrainingStarted"}
 
