@@ -25,7 +25,8 @@ from feature_store.database import make_engine
 from governance.ledger.log import Recorder
 from governance.ledger.receipt import Signer, attach
 from governance.ledger.record import Draft, Kind, Numbers, about_customer, seal
-from governance.ledger.rows import DecisionRow, Facets
+from governance.ledger.rows import DecisionRow, Facets, statements
+from governance.ledger.vault import load_vault
 from serving.migrate import migrate
 
 AT = 1_794_000_000_000
@@ -130,6 +131,33 @@ def seal_us(features: int, rounds: int = 40) -> float:
     return statistics.median(spent)
 
 
+def sealing_us(folder: Path, batch: int, rounds: int = 40) -> dict[str, float]:
+    """Median microseconds of processor time a record to make its statements, without and with sealing under the person's key."""
+    rng, signer = np.random.default_rng(3), Signer("benchmark", bytes(32))
+    rows = [row(draft(60, rng), signer) for _ in range(64)]
+    vault = load_vault(folder / "keys")
+    parts = [rows[at : at + batch] for at in range(0, len(rows), batch)]
+
+    def plain() -> None:
+        for part in parts:
+            statements(part, "sqlite")
+
+    def sealed() -> None:
+        for part in parts:
+            with vault.sealing(part) as keys:
+                statements(part, "sqlite", keys)
+
+    figures = {}
+    for name, make in (("plain", plain), ("sealed", sealed)):
+        spent = []
+        for _ in range(rounds):
+            start = time.thread_time()
+            make()
+            spent.append((time.thread_time() - start) / len(rows) * 1e6)
+        figures[name] = round(statistics.median(spent), 1)
+    return figures
+
+
 def fsync_ms(folder: Path) -> float:
     """Median milliseconds of one fsync after 4 KiB."""
     spent = []
@@ -214,6 +242,7 @@ def run(postgresql: str | None, count: int, folder: Path) -> dict[str, object]:
     report: dict[str, object] = {
         "fsync_ms": round(fsync_ms(folder), 2),
         "seal_us": {str(features): round(seal_us(features)) for features in (15, 60)},
+        "subject_keys_us": {str(batch): sealing_us(folder, batch) for batch in (1, 8, 64)},
         "bytes_60_features": {name: len(getattr(one.sealed, name)) for name in ("entry", "body", "seeds")}
         | {"response": len(one.response)},
     }

@@ -12,11 +12,14 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import zstandard
 
 from governance.ledger.compression import LEVEL, decompress
+from governance.ledger.errors import RecordCorrupt
+from governance.ledger.vault import load_vault
 
 SIZE = 2**16
 EACH = 400
@@ -25,15 +28,18 @@ EACH = 400
 
 def texts(home: Path) -> Iterator[tuple[str, bytes]]:
     """Bodies and answers with their decision type."""
+    vault = load_vault(home / "keys")
     with sqlite3.connect(f"file:{home / 'ordinance.db'}?mode=ro", uri=True) as database:
         for (name,) in database.execute("SELECT DISTINCT type FROM decisions ORDER BY type").fetchall():
             stored = database.execute(
-                "SELECT body, response FROM decisions JOIN records USING (record_id) WHERE type = ? ORDER BY record_id DESC LIMIT ?",
+                "SELECT record_id, body, seeds, response FROM decisions JOIN records USING (record_id) WHERE type = ? ORDER BY record_id DESC LIMIT ?",
                 (name, EACH),
             )
-            for body, response in stored:
-                yield name, decompress(body)
-                yield name, decompress(response)
+            for record_id, body, seeds, response in stored:
+                with suppress(RecordCorrupt):  # of one who was erased
+                    columns = vault.open_all(record_id, body, seeds, response)
+                    yield name, decompress(columns.body)
+                    yield name, decompress(columns.response or b"")
 
 
 def main(home: Path, target: Path) -> None:
