@@ -7,6 +7,7 @@ same way. Here it is listed, reserved for somebody for a while, expired when its
 from __future__ import annotations
 
 import base64
+import logging
 import struct
 import uuid
 import zlib
@@ -16,6 +17,7 @@ from typing import Any, Final
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, case, func, select, tuple_, update
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from feature_store.database import Reads, in_transaction, reading
 from feature_store.events import Event, EventType
@@ -41,6 +43,8 @@ RANK, DUE = "rank", "due"
 """What orders the queue: what is at stake, or what is due first."""
 
 _CURSOR = struct.Struct(">Bqq16s")
+log = logging.getLogger(__name__)
+
 _RECENT: Final[Millis] = 10 * MINUTE
 _EXPIRED_AT_ONCE = 20
 """Decisions of one transaction: it should not keep others from writing for long."""
@@ -202,16 +206,26 @@ def next_due(engine: Engine) -> Millis | None:
 def expire_due(desk: Desk) -> int:
     """Let every decision whose time is over become what it expires to; returns how many did. Blocks.
 
-    Several processes may do so at once: each decision expires once, and not when somebody settled it a moment before.
+    Several processes may do so at once: each decision expires once, and not when somebody settled it a moment before. One that cannot
+    expire, because what is stored of it is damaged, keeps no other one waiting.
     """
     done, before = 0, None
     while (due := _due(desk)) and due != before:  # what stays in the queue now is tried again next time
-
-        def change(connection: Connection, due: Sequence[str] = due) -> int:
-            return sum(_expire(connection, desk, record_id) for record_id in sorted(due))
-
-        done, before = done + in_transaction(desk.engine, change), due
+        done, before = done + _expire_all(desk, due), due
     return done
+
+
+def _expire_all(desk: Desk, due: Sequence[str]) -> int:
+    """Expire decisions in one transaction; each in its own where that fails for another reason than the database's."""
+    try:
+        return in_transaction(desk.engine, lambda connection: sum(_expire(connection, desk, record_id) for record_id in sorted(due)))
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        if len(due) > 1:
+            return sum(_expire_all(desk, [record_id]) for record_id in due)
+        log.exception("the time of decision %s is over, but it cannot expire", due[0])
+        return 0
 
 
 def expire_one(connection: Connection, desk: Desk, locked: Locked, at: Millis) -> bool:

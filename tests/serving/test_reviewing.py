@@ -19,15 +19,16 @@ from feature_store.reservations import ReservationStore
 from feature_store.tables import reservations
 from feature_store.times import HOUR, format_time, now, parse_time
 from governance.access import Role, create_key
+from governance.ledger.errors import RecordCorrupt
 from governance.ledger.opened import check, read_groups
 from governance.ledger.record import Kind
 from governance.ledger.store import StoredDecision
 from governance.ledger.tables import records
 from governance.ledger.vault import SEALED, load_vault, vault_of, with_vault
 from governance.review_tables import overrides, reviews
-from governance.reviews import ReviewQueue, cancel_orders, expire_due
+from governance.reviews import ReviewQueue, cancel_orders, expire_due, expire_one
 from governance.reviews import Wanted as Queued
-from governance.settling import Desk, close, lock
+from governance.settling import Desk, Locked, close, lock
 from serving.api.schemas import CUSTOM_EXAMPLE
 from tests.serving.conftest import make_service
 
@@ -262,6 +263,23 @@ def test_what_nobody_settles_expires_once(service_on: Any, body: Callable[..., A
     with service.engine.connect() as connection:
         row = connection.execute(select(records).where(records.c.kind == "expiry")).one()
     assert orjson.loads(row.entry)["refers_to"] == decision["decision_id"]
+
+
+def test_a_decision_that_cannot_expire_keeps_no_other_waiting(
+    service: Any, body: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    waiting = [held(service, body, f"SO-{number}") for number in range(3)]
+    damaged = waiting[1]["decision_id"]
+
+    def fails(connection: Connection, desk: Desk, locked: Locked, at: int) -> bool:
+        if locked.decided.record_id == damaged:
+            raise RecordCorrupt(damaged)
+        return expire_one(connection, desk, locked, at)
+
+    monkeypatch.setattr("governance.reviews.expire_one", fails)
+    assert expire_due(desk(service, max(parse_time(one["review"]["due_at"]) for one in waiting))) == 2
+    assert [since(service, one)["state"] for one in waiting] == ["expired", "held", "expired"]
+    assert damaged in caplog.text
 
 
 def test_an_override_after_the_due_time_expires_it_instead(service: Any, body: Callable[..., Any]) -> None:
