@@ -137,13 +137,17 @@ class SubjectKeys:
         missing = [subject for subject in subjects if subject not in found]
         if not missing:
             return found
-        with self._guard, self._transaction() as connection:
-            rows = [self._fresh(subject) for subject in missing]
-            connection.executemany(
-                "INSERT INTO subject_keys (pseudonym, token, name, wrapped, made_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (token) DO NOTHING",
-                rows,
-            )
-        return found | self.find(missing)
+        with self._guard:
+            with self._transaction() as connection:  # with the write lock: nobody else makes a key for the same subject
+                found |= {one.subject: one for one in self._select("token", [self.token(subject) for subject in missing])}
+                made = [self._fresh(subject) for subject in missing if subject not in found]
+                connection.executemany(
+                    "INSERT INTO subject_keys (pseudonym, token, name, wrapped, made_at) VALUES (?, ?, ?, ?, ?)", [row for _, row in made]
+                )
+            for one, _ in made:  # known to be on disk now
+                found[one.subject] = one
+                self._keep(one)
+        return found
 
     def find(self, subjects: Iterable[str]) -> dict[str, SubjectKey]:
         """The keys of those of these subjects that have one."""
@@ -245,10 +249,10 @@ class SubjectKeys:
             self._by_subject.clear()
             self._by_pseudonym.clear()
 
-    def _fresh(self, subject: str) -> tuple[str, bytes, bytes, bytes, int]:
+    def _fresh(self, subject: str) -> tuple[SubjectKey, tuple[str, bytes, bytes, bytes, int]]:
         raw, key = secrets.token_bytes(16), AESGCM.generate_key(256)
-        wrapped = _seal(self._wrapping, key, raw)
-        return pseudonym_of(raw), self.token(subject), _seal(key, subject.encode(), raw), wrapped, time.time_ns() // 1_000_000
+        one, at = SubjectKey(pseudonym_of(raw), subject, key), time.time_ns() // 1_000_000
+        return one, (one.pseudonym, self.token(subject), _seal(key, subject.encode(), raw), _seal(self._wrapping, key, raw), at)
 
     def _select(self, column: str, values: list[bytes] | list[str]) -> Iterator[SubjectKey]:
         for start in range(0, len(values), _PART):
