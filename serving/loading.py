@@ -86,16 +86,20 @@ class ForceKeeper:
         told = marks(self._engine)
         if told == self._marks:
             return False
+        self._obey(told)
+        if told.aliases != self._marks.aliases or self._force.generation < 0:
+            self._force = self._load(current(self._engine, self._verifier))
+            self._marks = self._marks._replace(aliases=told.aliases)
+        return True
+
+    def _obey(self, told: Marks) -> None:
+        """Take over what people have switched and listed."""
         if told.switches != self._marks.switches:
             self._force = replace(self._force, switches=off_normal(standing(self._engine)))
             self._marks = self._marks._replace(switches=told.switches)
         if told.lists != self._marks.lists:
             self._force = replace(self._force, lists=read_lists(self._engine, self._force.lists, now() - _LATE))
             self._marks = self._marks._replace(lists=told.lists)
-        if told.aliases != self._marks.aliases or self._force.generation < 0:
-            self._force = self._load(current(self._engine, self._verifier))
-            self._marks = self._marks._replace(aliases=told.aliases)
-        return True
 
     def _follow(self) -> None:
         while not self._stopping.wait(self._refresh_s):
@@ -121,6 +125,8 @@ class ForceKeeper:
                 problems[decision_type] = f"{serving.model.name} version {serving.model.version} cannot be loaded: {error}"
                 if decision_type in before:
                     models[decision_type] = before[decision_type]
+            if models.get(decision_type) is not before.get(decision_type):
+                self._obey(marks(self._engine))  # loading takes its time, and the next model may take as long
         known = {one.digest: one for one in (*self._force.policies.values(), *(it for some in self._force.scoped.values() for it in some))}
         loaded, unusable = load_in_force(self._engine, known)
         for problem in unusable.values():

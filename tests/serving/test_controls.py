@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from governance.changes import Scribe
 from governance.decision import decide
 from governance.policy_document import default_policies
 from governance.policy_store import SHIPPED, find_policy, keep_policies
-from governance.promotion import ModelNotAllowed
+from governance.promotion import CHAMPION, ModelNotAllowed, register_version, set_alias
 from governance.reconstruct import rebuild
 from governance.tables import alias_history
+from models.artifact import ModelArtifact, artifact_folder, load_artifact, write_artifact
 from serving.console.app import create_console
 from serving.console.joined.cards import Cards
 from serving.console.joined.decisions import RecordedDecisions
@@ -223,6 +224,29 @@ def test_a_model_that_must_not_be_served_keeps_no_switch_and_no_list_from_being_
             house.keeper.refresh()
     assert house.decide(body(), "held")["outcome"] == "REVIEW"
     assert house.decide(body(), "blocked", kind="acceptance")["outcome"] == "REJECT"
+
+
+def test_a_switch_that_is_turned_while_models_load_is_obeyed_before_the_last_of_them(
+    house: House, artifacts: Mapping[str, ModelArtifact], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, signer = house.service.engine, house.service.edges.signer
+    for kind in ("acceptance", "fraud"):
+        artifact = artifacts[kind]
+        write_artifact(artifact_folder(tmp_path, artifact.digest), artifact.contents)
+        told = {"name": kind, "kind": kind}
+        version = register_version(engine, signer, **told, template=kind, digest=artifact.digest, report={}, created_by="t")
+        set_alias(engine, signer.verifier, **told, alias=CHAMPION, version=version, changed_by="t", note="")
+    seen: list[list[str]] = []
+
+    def slow(folder: Path, digest: str) -> ModelArtifact:
+        seen.append(sorted(house.keeper().switches))
+        note = {"type": "split-order", "mode": "hold_all", "note": "stop"}
+        house.ask("POST", "/v1/killswitch", APPROVER, json=note)
+        return load_artifact(folder, digest)
+
+    monkeypatch.setattr("serving.loading.load_artifact", slow)
+    house.keeper.refresh()
+    assert seen == [[], ["split-order"]]
 
 
 def test_every_change_arrives_by_itself_and_no_request_fails_meanwhile(house: House, body: Callable[..., Any]) -> None:
