@@ -179,6 +179,11 @@ class _Money:
         return {"amount": self.amount(micros), "currency": self.currency}
 
 
+def money(currency: str) -> Callable[[int], dict[str, str]]:
+    """Writes millionths of a currency as answers have them: exact, with two decimals at least."""
+    return _Money(currency)
+
+
 def _nothing(sourcing: Sourcing) -> Plan:
     return Plan(np.zeros_like(sourcing.problem.piece_cost), 0, sourcing.problem.quantity)
 

@@ -21,6 +21,7 @@ from governance.inputs import Inputs
 from governance.opinion import Deployed
 from governance.policy import ParameterRefused, Policy
 from governance.reconstruct import Rebuilt
+from governance.shipment_plan import money
 from governance.shipments import Constraints, Weights
 from governance.values import Decision, Stage
 from models.features import FeatureCard, Shown
@@ -257,4 +258,4 @@ def _micros(money: Mapping[str, Any]) -> int:
 
 
 def _amount(micros: int, currency: str | None) -> dict[str, str] | None:
-    return None if currency is None else {"amount": f"{micros / MICRO:.2f}", "currency": currency}
+    return None if currency is None else money(currency)(micros)

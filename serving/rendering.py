@@ -21,6 +21,9 @@ from serving.knowing import Made, Outcomes
 SHOWN_REASONS = 4
 """At most so many reasons in an answer; all of them are in the record."""
 
+NOT_PLANNED = "NOT_PLANNED"
+NOT_PLANNED_TEXT = {"en": "no plan was made; fallback_reason says why", "zh": "未生成发货方案，原因见 fallback_reason"}
+
 JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 
@@ -52,7 +55,7 @@ def answer_json(
         if review is None
         else {"queue": review.queue, "due_at": format_time(review.due_at), "expires_to": review.expires_to},
     }
-    answer.update(decision.details)
+    answer.update(decision.details or _nothing_known(one))
     if decision.type == DecisionType.SPLIT_ORDER:
         holds = reserves is not None and reserves.pieces
         answer["reservation"] = (
@@ -60,6 +63,19 @@ def answer_json(
         )
     answer["links"] = {} if decision_id is None else _links(decision_id)
     return answer
+
+
+def _nothing_known(one: Made) -> dict[str, Any]:
+    """The members that only this type answers, where no model and no plan filled them: callers find each of them in every answer."""
+    order = one.inputs.order
+    if one.decision.type == DecisionType.ACCEPTANCE:
+        return {"promise": None}
+    if one.decision.type == DecisionType.FRAUD:
+        return {"expected_loss": None}
+    if one.decision.type != DecisionType.SPLIT_ORDER or order is None:
+        return {}
+    left = [{"line_id": line.line_id, "qty": line.qty, "reason": NOT_PLANNED, "text": NOT_PLANNED_TEXT} for line in order.lines]
+    return {"shipments": [], "objective": None, "optimality": None, "runner_up": None, "rejected_nodes": [], "unfilled": left}
 
 
 def _oldest_age_s(snapshot: FeatureSnapshot, network: Network | None) -> float | None:

@@ -310,7 +310,7 @@ class ReservationAnswer(BaseModel):
 
 
 class SplitAnswer(DecisionAnswer):
-    """From where the order ships. Of a fallback, what belongs to a plan is absent."""
+    """From where the order ships. Of a fallback, what belongs to a plan is null or empty, and every line unfilled."""
 
     outcome: str
     shipments: list[Shipment] | None = None

@@ -193,6 +193,19 @@ def test_a_store_that_is_down_gives_the_policy_s_own_fallback(service: Any, body
     assert told["review"]["queue"] == "fraud"
 
 
+def test_a_fallback_has_every_member_that_its_type_promises(service: Any, body: Any) -> None:
+    down = service.with_edges(read=read_fails)
+    assert down.decide("acceptance", body(), "a").json["promise"] is None
+    assert down.decide("fraud", body(), "f").json["expected_loss"] is None
+    told = down.decide("split-order", body(), "s").json
+    assert (told["shipments"], told["rejected_nodes"]) == ([], [])
+    assert {told[name] for name in ("objective", "optimality", "runner_up", "reservation")} == {None}
+    assert [(left["line_id"], left["qty"], left["reason"]) for left in told["unfilled"]] == [
+        (line["line_id"], line["qty"], "NOT_PLANNED") for line in body()["order"]["lines"]
+    ]
+    assert all(left["text"]["en"] and left["text"]["zh"] for left in told["unfilled"])
+
+
 def test_a_model_that_fails_gives_the_fallback(service: Any, body: Any, force: Force) -> None:
     broken = Force({**force.models, "fraud": force.models["acceptance"]}, force.policies, 2)
     told = service.with_edges(force=lambda: broken).decide("fraud", body()).json
