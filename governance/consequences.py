@@ -165,6 +165,8 @@ class Consequences:
             added = change["what"] == "entry_added"
             expected |= {"reason": change["reason"], "added_by": who, "added_at": at} if added else {"removed_by": who, "removed_at": at}
             _same(rows, name, expected, list_entries)
+            if (rows[name]["removed_by"] is None) != (rows[name]["removed_at"] is None):
+                raise Mismatch(Part.CHANGE, f"list_entries {name}", "who removed it does not fit when that was")
             self._note("entry" if added else "removal", name)
 
     def switches(self, connection: Connection, turned: Sequence[CheckedRecord]) -> None:
@@ -226,6 +228,9 @@ class Consequences:
                 expected |= {"state": change["what"], "decided_by": who, "decided_at": at, "decision_note": change["note"]}
                 self._note("judged", change["approval_id"])
             _same(rows, change["approval_id"], expected, approvals)
+            row = rows[change["approval_id"]]
+            if row["state"] == "open":
+                _blamed(row, dict.fromkeys(("decided_by", "decided_at", "decision_note")), Part.CHANGE, f"approvals {row['approval_id']}")
 
 
 _COMPARE: Final[Mapping[str, Callable[[Consequences, Connection, Sequence[CheckedRecord]], None]]] = {

@@ -260,6 +260,7 @@ class Verifier:
     def _check_files(self, size: int) -> None:
         """Every file of the log, also partial tiles that wider ones have followed: they are still served to whoever asks."""
         for path in self._tiles.paths():
+            part = Part.BUNDLE if path.startswith("tile/entries/") else Part.TILE
             try:
                 tile = Tile.parse(path)
                 now_wide = Tile(tile.level, tile.index, width_at(size, tile.level, tile.index))
@@ -271,9 +272,8 @@ class Verifier:
                 else:
                     same = kept == wide[: tile.width * HASH]
             except TileInvalid as error:
-                raise Mismatch(Part.TILE, path, str(error)) from error
+                raise Mismatch(part, path, str(error)) from error
             if not same:
-                part = Part.BUNDLE if tile.level == ENTRIES else Part.TILE
                 raise Mismatch(part, path, "it differs from the wider one that followed it")
 
     def _check_outside(self) -> None:
