@@ -78,7 +78,7 @@ class HighWater:
             if mark is None and not first:
                 raise ForkRefused(
                     f"The high-water mark of {self.origin} is missing ({self.path}), though checkpoints were published. If this home was moved here, "
-                    "bring its mark along; if it was restored from a backup, begin a new origin: see docs/ledger.md. Nothing is signed until then."
+                    "bring its mark along; docs/ledger.md tells more. Nothing is signed until then."
                 )
             if mark is not None and mark.size > size:
                 raise ForkRefused(
