@@ -15,14 +15,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import Any
 
+import orjson
 from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, tuple_
 from sqlalchemy import Row as SqlRow
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from feature_store.times import Millis
+from governance.ledger.compression import decompress
 from governance.ledger.errors import CursorInvalid, Erased, RecordCorrupt
 from governance.ledger.feature_tests import FeatureTest, passes_all
-from governance.ledger.opened import read_groups
+from governance.ledger.opened import is_erased
 from governance.ledger.rows import pack
 from governance.ledger.tables import decisions, records
 from governance.ledger.vault import Vault, opened
@@ -31,7 +33,7 @@ from governance.review_tables import overrides
 MAX_LIMIT = 500
 LOOK = 20_000
 """Decisions that one page looks at for what has no index."""
-LOOK_INSIDE = 5_000
+LOOK_INSIDE = 2_000
 """Records that one page opens for feature values."""
 MAX_COUNT = 10_000
 """Decisions that are counted at most."""
@@ -196,11 +198,15 @@ class Search:
         if body is None:
             return False
         try:
-            return passes_all(tests, read_groups(opened(self._vault, record_id, body, b"").body))
-        except (Erased, RecordCorrupt):  # nothing is known of it any more; verify tells of what is damaged
+            plain = opened(self._vault, record_id, body, b"").body
+            # Not read_groups: what it checks besides takes longer than all the rest here, and is verify's to tell.
+            return not is_erased(plain) and passes_all(tests, orjson.loads(decompress(plain)))
+        except (Erased, RecordCorrupt, ValueError, TypeError, AttributeError):  # nothing is known of it; verify tells of what is damaged
             return False
 
     def _bodies(self, rows: Sequence[SqlRow[Any]]) -> dict[str, bytes]:
+        if self._vault is not None:
+            self._vault.names(row.customer_id for row in rows)  # their keys at once, not one by one
         wanted = select(records.c.record_id, records.c.body).where(records.c.record_id.in_([row.record_id for row in rows]))
         return {row.record_id: bytes(row.body) for row in self._connection.execute(wanted)}
 
