@@ -300,7 +300,9 @@ def _add_privacy(add: Callable[..., argparse.ArgumentParser]) -> None:
 def _add_witness(add: Callable[..., argparse.ArgumentParser]) -> None:
     text = "follow logs and cosign what extends what was seen before, with a key and a memory of its own; for other hands than the log's"
     watch = add("witness", _witness, text)
-    watch.add_argument("--state", type=Path, required=True, metavar="DIR", help="the witness's own folder: its key and what it has cosigned")
+    watch.add_argument(
+        "--state", type=Path, required=True, metavar="DIR", help="the witness's own folder: its key and what it has cosigned"
+    )
     watch.add_argument("--name", help="of a new witness, such as witness.example.org/1")
     watch.add_argument("--log", action="append", default=[], metavar="KEY", help="the verifier key of a log, or a file with it; repeatable")
     watch.add_argument("--follow", action="append", default=[], metavar="URL", help="a log whose checkpoints it fetches; repeatable")
