@@ -18,6 +18,8 @@ from feature_store.times import Millis, format_time, parse_time
 MICRO = 1_000_000
 """Money is computed in millionths of the currency's unit: whole numbers, so sums and comparisons are exact."""
 
+LARGEST_TOTAL = 10**12
+"""Amounts and orders stay below so many units of the currency."""
 
 _PLAIN = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,20})?")
 
@@ -55,7 +57,7 @@ def _plain_decimal(value: Decimal) -> Decimal:
         raise ValueError("an amount is a finite decimal number")
     if exponent < -6:
         raise ValueError("an amount has at most six decimals")
-    if abs(value) >= 10**12:
+    if abs(value) >= LARGEST_TOTAL:
         raise ValueError("an amount stays below a million millions")
     return value
 
@@ -188,6 +190,8 @@ class Order(Strict):
             if line.unit_price.currency != self.currency:
                 place = ("lines", index, "unit_price", "currency")
                 raise _misplaced(place, f"line {line.line_id!r} is priced in {line.unit_price.currency}, the order in {self.currency}")
+        if self.total_micros >= LARGEST_TOTAL * MICRO:  # beyond it a database has no whole number for the millionths
+            raise _misplaced(("lines",), "the order's amount stays below a million millions")
         return self
 
     @property

@@ -48,6 +48,8 @@ class ProblemKind(StrEnum):
 _KIND = re.compile(r"(constrained-)?(str|int|float|bool)|(list|tuple|dict|nullable|function-[a-z]+)\[.*\]|[A-Z]\w*Body")
 """How the library names one of several kinds in the place of a finding; no field of ours is called so."""
 
+_PATTERNS = {r"^[A-Z]{3}$": "three capital letters, such as CNY", r"^[A-Z]{2}$": "two capital letters, such as CN"}
+
 TABLE: Mapping[ProblemKind, tuple[int, str]] = {
     ProblemKind.MALFORMED: (400, "The body is not JSON"),
     ProblemKind.KEY_MISSING: (400, "The Idempotency-Key header is missing"),
@@ -177,6 +179,10 @@ def _sentence(found: Mapping[str, Any]) -> str:
             return "required"
         case "too_short":
             return f"at least {found['ctx']['min_length']} required"
+        case "too_long":
+            return f"at most {found['ctx']['max_length']:,} accepted"
+        case "string_pattern_mismatch" if found["ctx"]["pattern"] in _PATTERNS:
+            return _PATTERNS[found["ctx"]["pattern"]]
     return str(found["msg"]).removeprefix("Value error, ")
 
 

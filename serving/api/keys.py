@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Final
+
+from fastapi import Path
 from starlette.requests import Request
 
 from serving.console.ports import Account, Refused, Wiring
 from serving.errors import Problem, ProblemKind, unauthenticated
+
+LAST_VERSION: Final = 2**31 - 1
+PathVersion = Annotated[int, Path(le=LAST_VERSION)]
+"""A version in a path, as large as every database can be asked for."""
 
 
 def require(wiring: Wiring, request: Request, action: str) -> Account:

@@ -55,7 +55,7 @@ def routes(wiring: Wiring) -> APIRouter:
         account = keys.require(wiring, request, Action.ROLL_OUT.value)
         controls = controls_of(wiring)
         if body.type not in (types := known()):
-            raise Refused(invalid([fault(["body", "type"], f"{body.type!r} is no decision type; there are {', '.join(types)}")]))
+            raise Refused(invalid([fault(["type"], f"{body.type!r} is no decision type; there are {', '.join(types)}")]))
         change = killswitch.turn(
             controls.engine, controls.scribe, decision_type=body.type, mode=body.mode, note=body.note, principal=account.principal
         )

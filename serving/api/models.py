@@ -25,7 +25,7 @@ def routes(wiring: Wiring) -> APIRouter:
         return JSONResponse({"items": [told(model) for model in wiring.models.all()]})
 
     @router.get("/v1/models/{name}/versions/{version}", response_model=None)
-    def one(request: Request, name: str, version: int) -> Response:
+    def one(request: Request, name: str, version: keys.PathVersion) -> Response:
         """One version with its report and, for a custom type, the schema of its rows."""
         keys.require(wiring, request, MODELS)
         model = wiring.models.get(name, version)

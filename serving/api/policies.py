@@ -32,7 +32,7 @@ class SubmitBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: Annotated[int, Field(ge=1)] | None = None
+    version: Annotated[int, Field(ge=1, le=keys.LAST_VERSION)] | None = None
     note: Note = ""
 
 
@@ -50,7 +50,7 @@ class RolloutBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: Annotated[int, Field(ge=1)]
+    version: Annotated[int, Field(ge=1, le=keys.LAST_VERSION)]
     stage: Literal["champion"] = "champion"
     note: Note = ""
 
@@ -68,7 +68,9 @@ class BacktestBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: Annotated[int, Field(ge=1, description="by default the newest; the path may name it instead")] | None = None
+    version: Annotated[int, Field(ge=1, le=keys.LAST_VERSION, description="by default the newest; the path may name it instead")] | None = (
+        None
+    )
     since: Annotated[Moment | None, Field(description="the first decision time looked at")] = None
     until: Annotated[Moment | None, Field(description="the first not looked at any more")] = None
     limit: Annotated[int, Field(ge=1, le=NEWEST)] = NEWEST
@@ -128,7 +130,7 @@ def _reading(router: APIRouter, wiring: Wiring) -> None:
         return JSONResponse({"items": _lines(controls, _versions(controls, policy_id))})
 
     @router.get("/v1/policies/{policy_id}/versions/{version}", response_model=None)
-    def version_of(request: Request, policy_id: str, version: int) -> Response:
+    def version_of(request: Request, policy_id: str, version: keys.PathVersion) -> Response:
         """One version with its document and what was said of it."""
         keys.require(wiring, request, Action.CONSULT.value)
         controls = controls_of(wiring)
@@ -197,7 +199,9 @@ def _submitting(router: APIRouter, wiring: Wiring) -> None:
         return put_before(request, policy_id, body.version if body else None, body.note if body else "")
 
     @router.post("/v1/policies/{policy_id}/versions/{version}/submit", response_model=None)
-    def submit_version(request: Request, policy_id: str, version: int, body: Annotated[RollbackBody | None, Body()] = None) -> Response:
+    def submit_version(
+        request: Request, policy_id: str, version: keys.PathVersion, body: Annotated[RollbackBody | None, Body()] = None
+    ) -> Response:
         """Put this version before a second person."""
         return put_before(request, policy_id, version, body.note if body else "")
 
@@ -241,7 +245,9 @@ def _backtesting(router: APIRouter, wiring: Wiring) -> None:
         return compared(request, policy_id, None, body or BacktestBody())
 
     @router.post("/v1/policies/{policy_id}/versions/{version}/backtest", response_model=None)
-    def of_version(request: Request, policy_id: str, version: int, body: Annotated[BacktestBody | None, Body()] = None) -> Response:
+    def of_version(
+        request: Request, policy_id: str, version: keys.PathVersion, body: Annotated[BacktestBody | None, Body()] = None
+    ) -> Response:
         """What this version would have changed among past decisions."""
         return compared(request, policy_id, version, body or BacktestBody())
 

@@ -70,7 +70,8 @@ class Door:
         try:
             await run_in_threadpool(keys.require, self._wiring, Request(scope), action)
             if b"%00" in scope["query_string"] or "\0" in scope["path"]:
-                raise Refused(invalid([fault(["query"], "contains a NUL character, which no database keeps")]))
+                part = "path" if "\0" in scope["path"] else "query"
+                raise Refused(invalid([fault([part], "contains a NUL character, which no database keeps")]))
             if scope["method"] == "POST" and scope["path"] not in READ_THEMSELVES:
                 scope, receive = await _with_body(scope, receive)
         except Refused as refused:

@@ -75,6 +75,13 @@ def test_a_cut_off_at_the_end_of_time_is_refused_as_nothing_can_arrive_after_it(
         NodeRequest.model_validate({"node_id": "A", "region": "east", "cutoff_at": "9999-12-31T23:59:59.999Z"})
 
 
+def test_an_order_s_amount_can_be_kept_by_every_database() -> None:
+    dear = {**LINE, "qty": 1_000_000, "unit_price": {"amount": "999999.999999", "currency": "CNY"}}
+    assert Order.model_validate({**ORDER, "lines": [dear]}).total_micros < 2**63
+    with pytest.raises(ValidationError, match="below a million millions"):
+        Order.model_validate({**ORDER, "lines": [dear, {**dear, "line_id": "2"}]})
+
+
 def test_a_price_is_not_negative() -> None:
     with pytest.raises(ValidationError, match="negative price"):
         Order.model_validate({**ORDER, "lines": [{**LINE, "unit_price": {"amount": "-0.01", "currency": "CNY"}}]})

@@ -52,3 +52,10 @@ def test_an_unknown_error_tells_no_internals() -> None:
 @pytest.mark.parametrize(("seconds", "told"), [(0.2, "1"), (1.0, "1"), (7.6, "8")])
 def test_retry_after_is_in_whole_seconds(seconds: float, told: str) -> None:
     assert unavailable(ProblemKind.NOT_DURABLE, "x", seconds).headers["retry-after"] == told
+
+
+def test_limits_are_told_in_words() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Order.model_validate({"currency": "cny", "tags": ["x"] * 65})
+    messages = {tuple(error["loc"]): error["msg"] for error in problem_for(caught.value).to_json()["errors"]}
+    assert (messages["currency",], messages["tags",]) == ("three capital letters, such as CNY", "at most 64 accepted")

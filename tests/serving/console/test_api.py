@@ -209,3 +209,8 @@ def test_a_body_is_json_whatever_its_media_type_says(api: Any) -> None:
 @pytest.mark.parametrize("path", ["/v1/models/a%00/versions/1", "/v1/trainings/a%00", "/v1/features?name=a%00"])
 def test_no_address_holds_what_no_database_keeps(api: Any, path: str) -> None:
     assert api.get(path).status_code == 422
+
+
+def test_a_version_beyond_every_database_is_no_failure_of_ours(api: Any) -> None:
+    answer = api.get(f"/v1/models/acceptance/versions/{10**20}")
+    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["path", "version"])
