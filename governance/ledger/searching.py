@@ -31,13 +31,13 @@ from governance.ledger.vault import Vault, opened
 from governance.review_tables import overrides
 
 MAX_LIMIT = 500
-LOOK = 20_000
+LOOK = 10_000
 """Decisions that one page looks at for what has no index."""
 LOOK_INSIDE = 2_000
 """Records that one page opens for feature values."""
 MAX_COUNT = 10_000
 """Decisions that are counted at most."""
-_OPENED = 500
+_OPENED = 100
 _CURSOR = struct.Struct(">BIq16s")
 _CURSOR_VERSION = 1
 
