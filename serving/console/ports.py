@@ -64,6 +64,9 @@ class DecisionFilters:
     reason: str | None = None
     channel: str | None = None
     region: str | None = None
+    tag: str | None = None
+    policy_version: int | None = None
+    overridden: bool | None = None
     since: Millis | None = None
     until: Millis | None = None
 

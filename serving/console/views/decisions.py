@@ -18,7 +18,21 @@ from serving.console.ports import DecisionFilters, DecisionLine, DecisionSlice
 from serving.console.views import words
 from serving.console.views.decision import order_href
 
-FIELDS = ("type", "outcome", "status", "order_id", "customer_id", "reason", "channel", "region", "since", "until")
+FIELDS = (
+    "type",
+    "outcome",
+    "status",
+    "order_id",
+    "customer_id",
+    "reason",
+    "channel",
+    "region",
+    "tag",
+    "policy_version",
+    "overridden",
+    "since",
+    "until",
+)
 PER_PAGE = 50
 _CHANNELS = ("app", "mini_program", "web", "marketplace", "store")
 _REGIONS = ("north", "east", "south", "west", "central")
@@ -40,6 +54,12 @@ def read(language: str, query: Mapping[str, str]) -> Asked:
     typed = {name: query[name].strip()[:256] for name in FIELDS if query.get(name, "").strip()}
     problem = ""
     values: dict[str, Any] = {name: text for name, text in typed.items() if name not in {"since", "until"}}
+    if (version := values.pop("policy_version", None)) is not None and version.isascii() and version.isdecimal() and len(version) < 10:
+        values["policy_version"] = int(version)
+    elif version is not None:
+        problem = say(language, "list.bad_version", text=version)
+    if (overridden := values.pop("overridden", None)) in {"true", "false"}:
+        values["overridden"] = overridden == "true"
     for name in ("since", "until"):
         if (text := typed.get(name)) is None:
             continue
@@ -131,6 +151,9 @@ def _filters(language: str, asked: Asked, types: Sequence[str]) -> list[Filter]:
         typing("reason"),
         choice("channel", [(channel, words.channel_name(language, channel)) for channel in _CHANNELS]),
         choice("region", [(region, words.region_name(language, region)) for region in _REGIONS]),
+        typing("tag"),
+        typing("policy_version"),
+        choice("overridden", [(value, say(language, f"list.overridden.{value}")) for value in ("true", "false")]),
         typing("since", "when"),
         typing("until", "when"),
     ]
@@ -150,6 +173,7 @@ def _chips(language: str, asked: Asked) -> list[Chip]:
             "status": lambda v: say_or(language, f"status.{v}", v),
             "region": lambda v: words.region_name(language, v),
             "channel": lambda v: words.channel_name(language, v),
+            "overridden": lambda v: say_or(language, f"list.overridden.{v}", v),
         }.get(name, str)(value)
         chips.append(
             Chip(f"{say(language, f'list.{name}')}: {shown}", href({key: text for key, text in asked.typed.items() if key != name}))

@@ -12,10 +12,19 @@ from tests.serving.console.examples import facts
 
 def test_filters_reach_the_search_as_typed(world: Any, browser: Any) -> None:
     query = "type=fraud&outcome=ALLOW&status=decided&order_id=+SO-1001+&customer_id=C-9&reason=CARD_KNOWN&channel=app&region=east&since=2026-11-11&until=2026-11-11"
+    query += "&tag=presale&policy_version=3&overridden=false"
     assert browser.login("auditor").get(f"/console/decisions?{query}").status_code == 200
     asked = world.decisions.asked[-1]
     start = parse_time("2026-11-11T00:00:00Z")
-    assert dataclasses.astuple(asked) == ("fraud", "ALLOW", "decided", "SO-1001", "C-9", "CARD_KNOWN", "app", "east", start, start + DAY)
+    assert dataclasses.astuple(asked) == (
+        "fraud", "ALLOW", "decided", "SO-1001", "C-9", "CARD_KNOWN", "app", "east", "presale", 3, False, start, start + DAY,
+    )  # fmt: skip
+
+
+def test_a_version_that_is_none_is_named(world: Any, browser: Any) -> None:
+    told = browser.login("auditor").get("/console/decisions?policy_version=three&overridden=maybe")
+    assert "three" in told.text
+    assert (world.decisions.asked[-1].policy_version, world.decisions.asked[-1].overridden) == (None, None)
 
 
 @pytest.mark.parametrize(
