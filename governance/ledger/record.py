@@ -165,7 +165,7 @@ class Sealed:
 
     Attributes:
         entry: the leaf, RFC 8785.
-        body: zstd of the JSON object of all groups but ``response``, which is stored as it was answered.
+        body: zstd of the JSON object of all groups; of a decision without ``response``, which is stored as it was answered.
         seeds: JSON: the random seeds and which groups each salts; destroyed when a subject is erased.
         subjects: the data subjects that it speaks of.
     """
@@ -187,6 +187,10 @@ def about_customer(customer_id: str | None, groups: Mapping[str, object]) -> dic
     return {f"customer:{customer_id}": [name for name in groups if name in CUSTOMER_GROUPS]} if customer_id else {}
 
 
+_ANSWERED: Final = frozenset({Kind.DECISION, Kind.ORDER_DECISION})
+"""Kinds with a row of ``decisions``, which keeps the answer."""
+
+
 def seal(draft: Draft, signer: Signer, at: Millis, *, random: Callable[[int], bytes] = os.urandom) -> Sealed:
     """Commit to a draft, make its entry and sign the promise.
 
@@ -203,7 +207,8 @@ def seal(draft: Draft, signer: Signer, at: Millis, *, random: Callable[[int], by
     seeds = _Seeds.fresh(draft.subjects, random)
     entry = _entry(draft, at, commitment_root(texts, seeds.of))
     hashed = merkle.leaf_hash(entry)
-    parts = [b'"%b":%b' % (_ENCODED[name], text) for name, text in texts.items() if name != "response"]
+    answered = draft.kind in _ANSWERED
+    parts = [b'"%b":%b' % (_ENCODED[name], text) for name, text in texts.items() if name != "response" or not answered]
     return Sealed(
         record_id=draft.record_id,
         kind=draft.kind,

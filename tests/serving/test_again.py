@@ -21,7 +21,7 @@ from sqlalchemy import delete, select
 from governance.access import Access, Role, create_key
 from governance.controls import Mode, Switch
 from governance.ledger.errors import NotDurable
-from governance.ledger.opened import read_groups
+from governance.ledger.opened import check, read_groups
 from governance.ledger.receipt import Receipt, verify
 from governance.ledger.store import Filters
 from governance.ledger.tables import records
@@ -385,6 +385,14 @@ def test_forcing_a_node_costs_what_the_delta_says(past: Past, body: Any) -> None
     assert alone["delta"]["cost"] == {"amount": "3.25", "currency": "CNY"}
     assert alone["delta"]["lateness_h"] == 72.0
     assert alone["delta"]["co2e_g"] == 0.0
+
+
+def test_the_record_of_a_what_if_is_what_its_entry_commits_to(past: Past, body: Any) -> None:
+    told = past.what_if(past.decide("acceptance", body()), {"policy_parameters": {"person_above": 100}}).json
+    with past.service.engine.connect() as connection:
+        row = connection.execute(select(records).where(records.c.record_id == told["decision_id"])).one()
+    check(bytes(row.entry), bytes(row.leaf_hash), bytes(row.body), bytes(row.seeds))
+    assert orjson.loads(read_groups(bytes(row.body))["response"])["delta"] == told["delta"]
 
 
 def test_policy_parameters_and_weights_are_what_ifs_too(past: Past, body: Any) -> None:
