@@ -266,6 +266,7 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     every_s, expiry_every_s = settings.parity_every_s or None, settings.expiry_every_s
 
     reads = ReadLog(base.engine, Scribe(base.signer, settings.tenant))
+    office = exports.Office(base.engine, Scribe(base.signer, settings.tenant))
 
     def publish(name: str, model_version: int, principal: str) -> None:
         service.publish(shop, name, model_version, changed_by=principal, note=WITHOUT_SECOND)
@@ -287,13 +288,14 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
         expiry_every_s=expiry_every_s,
         controls=Controls(base.engine, Scribe(base.signer, settings.tenant), base.home.models),
         reads=reads,
+        export=lambda account, query: exports.start_export(account, query, office, DecisionReader(base.engine)),
     )
     published, log = PublishedLog(base.engine, base.home.ledger, base.signer.verifier), LogKeeper(leader(base))
     witnesses = [read_witness(one) for one in settings.witnesses]
     joined = replace(joined, ledger=ServiceLedger(published, log, witnesses, settings.verify_every_s or None, now))
     app = create_console(joined)
     reads.start()
-    app.include_router(exports.routes(joined, exports.Office(base.engine, Scribe(base.signer, settings.tenant)), reads))
+    app.include_router(exports.routes(joined, office, reads))
     app.include_router(system.routes(probes))
     app.include_router(populations.routes(joined, base.engine, base.home.models))
     app.include_router(ledger.routes(joined, published, log))

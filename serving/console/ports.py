@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from starlette.responses import Response
+
 from feature_store.events import Event
 from feature_store.ingest import IngestResult
 from feature_store.reservations import Held
@@ -449,6 +451,7 @@ class Wiring:
         now: the clock.
         secure_cookies: cookies over TLS alone, bound to this host; where the service is reached by https.
         ledger: tells how the log is; ``None`` where none is kept.
+        export: answers with a file of decisions; ``None`` where none is made.
         reads: notes what is read on pages; ``None`` where nobody keeps it.
         ledger: tells how the log is; ``None`` where none is kept.
         controls: changes policies, lists and switches; ``None`` where nothing of that kind is changed.
@@ -473,3 +476,4 @@ class Wiring:
     reviews: Reviews | None = None
     labels: Labels | None = None
     reads: Reading | None = None
+    export: Callable[[Account, Mapping[str, str]], Response] | None = None

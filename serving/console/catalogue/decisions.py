@@ -318,6 +318,7 @@ LIST = {
     "list.order_id": Message("Order", "订单"),
     "list.customer_id": Message("Customer", "客户"),
     "list.reason": Message("Reason code", "理由代码"),
+    "list.export": Message("Export as CSV", "导出为 CSV"),
     "list.tag": Message("Tag", "标签"),
     "list.policy_version": Message("Policy version", "策略版本"),
     "list.bad_version": Message("“{text}” is no version of a policy: a whole number is one.", "“{text}”不是策略版本：请填写整数。"),

@@ -194,6 +194,7 @@ class DecisionsPage:
     rows: tuple[DecisionRow, ...]
     next_href: str | None
     previous_href: str | None
+    export_href: str = ""
 
 
 @dataclass(frozen=True, slots=True)

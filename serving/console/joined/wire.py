@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sqlalchemy import Engine
+from starlette.responses import Response
 
 from feature_store import datasets, times
 from feature_store.events import FUTURE_SKEW
@@ -28,7 +29,7 @@ from serving.console.joined.health import ServiceHealth
 from serving.console.joined.intake import StoredIntake
 from serving.console.joined.registered import Publish, RegisteredModels
 from serving.console.joined.workbench import LocalWorkbench
-from serving.console.ports import Wiring
+from serving.console.ports import Account, Wiring
 from serving.console.session import SessionSigner, session_secret
 from serving.controls import Controls
 
@@ -54,6 +55,7 @@ def join(
     expiry_every_s: float | None = None,
     controls: Controls | None = None,
     reads: ReadLog | None = None,
+    export: Callable[[Account, Mapping[str, str]], Response] | None = None,
 ) -> Wiring:
     """Join the console's ports to one home.
 
@@ -61,7 +63,7 @@ def join(
     ``publish`` puts a version in service and is ``None`` where no one person alone may; ``base_url`` is how users reach the service, which listens on ``bound_host``;
     ``event_skew`` is how far an event's time may lie ahead of our clock; ``probes`` ask database and replicas, of which there should be
     ``replicas``; ``parity_every_s`` is how often the parity check is made, ``expiry_every_s`` how often what is past its time is forgotten;
-    ``reads`` is told what is read on pages;
+    ``reads`` is told what is read on pages; ``export`` makes files of decisions;
     ``desk`` is where labels and cancellations are recorded, without it neither is.
     """
     limits = limits or datasets.Limits()
@@ -87,6 +89,7 @@ def join(
         reservations=ReservationStore(engine),
         controls=controls,
         reads=reads,
+        export=export,
         reviews=ReviewQueue(engine),
         labels=None if desk is None else Labelling(desk),
     )

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from serving.console.guard import Guard
 from serving.console.messages import say
-from serving.console.ports import CursorRefused, DecisionFacts, DecisionFilters, Refused, Wiring
+from serving.console.ports import Account, CursorRefused, DecisionFacts, DecisionFilters, Refused, Wiring
 from serving.console.rendering import SECURITY_HEADERS, respond
 from serving.console.views import decision as decision_view
 from serving.console.views import decisions as list_view
@@ -44,8 +44,17 @@ def routes(wiring: Wiring, guard: Guard) -> APIRouter:
             cursor=cursor,
             problem=problem,
             reason_text=lambda code: wiring.decisions.reason_text(code, visit.language),
+            exports=wiring.export is not None,
         )
         return respond(page)
+
+    @router.get("/console/decisions/export")
+    def export(request: Request) -> Response:
+        visit = guard.require(request, frame.SEARCH)
+        if wiring.export is None or visit.session is None:
+            raise Refused(not_found(say(visit.language, "error.404.decision", id="export")))
+        asked = list_view.read(visit.language, request.query_params)
+        return wiring.export(Account(visit.session.principal, visit.session.role), list_view.as_query(asked.filters))
 
     @router.get("/console/decisions/{record_id}")
     def one(request: Request, record_id: str) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -79,6 +79,7 @@ def build(
     cursor: str | None,
     problem: str,
     reason_text: Callable[[str], str],
+    exports: bool = False,
 ) -> DecisionsPage:
     """The page of one slice of the list; ``reason_text`` says what a reason code stands for in the reader's language."""
     language = frame.language
@@ -91,7 +92,15 @@ def build(
         rows=tuple(row(language, line, reason_text) for line in found.lines),
         next_href=href(asked.typed, cursor=found.next_cursor) if found.next_cursor else None,
         previous_href=href(asked.typed) if cursor else None,
+        export_href=href(asked.typed).replace("/console/decisions", "/console/decisions/export", 1) if exports else "",
     )
+
+
+def as_query(filters: DecisionFilters) -> dict[str, str]:
+    """The filters as the API's search takes them."""
+    told = {one.name: getattr(filters, one.name) for one in fields(filters)}
+    written = {name: format_time(value) if name in {"since", "until"} else str(value) for name, value in told.items() if value is not None}
+    return {name: value.lower() if name == "overridden" else value for name, value in written.items()}
 
 
 def href(typed: Mapping[str, str], **more: str) -> str:

@@ -45,7 +45,15 @@ class House:
         folders = {name: folder / name for name in ("keys", "datasets_folder", "models")}
         for one in folders.values():
             one.mkdir()
-        wiring = join(service.engine, **folders, launch=lambda _id: None, publish=None, base_url="http://127.0.0.1:8000", reads=self.reads)
+        wiring = join(
+            service.engine,
+            **folders,
+            launch=lambda _id: None,
+            publish=None,
+            base_url="http://127.0.0.1:8000",
+            reads=self.reads,
+            export=lambda account, query: exports.start_export(account, query, self.office, service.reader),
+        )
         self.app: FastAPI = create_console(wiring)
         self.app.include_router(exports.routes(wiring, self.office, self.reads))
         service.app._reads = self.reads
@@ -179,3 +187,19 @@ def test_pages_of_reads_follow_their_cursor(house: House) -> None:
             break
         cursor = f"&cursor={page['next_cursor']}"
     assert seen == ["d4", "d3", "d2", "d1", "d0"]
+
+
+def test_the_console_exports_what_its_list_shows(house: House) -> None:
+    async def once() -> tuple[httpx.Response, httpx.Response]:
+        transport = httpx.ASGITransport(house.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000", follow_redirects=True) as client:
+            page = await client.get("/console/login")
+            token = page.text.partition('name="form_token" value="')[2].partition('"')[0]
+            await client.post("/console/login", data={"key": house.service.keys[Role.AUDITOR], "form_token": token, "target": ""})
+            shown = await client.get("/console/decisions?channel=web&overridden=false&since=2020-01-01")
+            return shown, await client.get("/console/decisions/export?channel=web&overridden=false&since=2020-01-01")
+
+    shown, told = asyncio.run(once())
+    assert "/console/decisions/export?channel=web" in shown.text
+    assert [row["order_id"] for row in csv.DictReader(io.StringIO(told.text))] == ["SO-2"]
+    assert house.changes(Kind.EXPORT)[-1]["filters"]["since"].startswith("2020-01-01")
