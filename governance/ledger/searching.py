@@ -16,7 +16,7 @@ from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, func, literal, or_, select, tuple_
 from sqlalchemy import Row as SqlRow
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
@@ -169,7 +169,7 @@ class Search:
             inner = self._within(None, LOOK, self._line).subquery("looked")
             counted = select(inner.c.record_id).where(*self._further(inner.c)).limit(MAX_COUNT + 1).subquery("counted")
         else:
-            counted = self._within(None, MAX_COUNT + 1, (decisions.c.record_id,)).subquery("counted")
+            counted = select(literal(1).label("one")).where(*self._indexed).limit(MAX_COUNT + 1).subquery("counted")  # the index alone
         number = int(self._connection.execute(select(func.count()).select_from(counted)).scalar_one())
         if number > MAX_COUNT:
             return Count(MAX_COUNT, exact=False)
