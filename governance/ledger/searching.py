@@ -169,7 +169,9 @@ class Search:
             inner = self._within(None, LOOK, self._line).subquery("looked")
             counted = select(inner.c.record_id).where(*self._further(inner.c)).limit(MAX_COUNT + 1).subquery("counted")
         else:
-            counted = select(literal(1).label("one")).where(*self._indexed).limit(MAX_COUNT + 1).subquery("counted")  # the index alone
+            counted = (
+                select(literal(1).label("one")).select_from(decisions).where(*self._indexed).limit(MAX_COUNT + 1).subquery("counted")
+            )  # the index alone
         number = int(self._connection.execute(select(func.count()).select_from(counted)).scalar_one())
         if number > MAX_COUNT:
             return Count(MAX_COUNT, exact=False)
