@@ -26,10 +26,9 @@ def options_of(rates: Sequence[Rate]) -> tuple[tuple[Rate, ...], I64 | None, I64
     for number, rate in enumerate(rates):
         most = rate.max_weight_mg
         for up_to, fixed, per_kg in sorted((tuple(step) for step in rate.steps), key=lambda step: step[0]):
-            if most is None or up_to < most:
-                options.append(replace(rate, fixed_micros=fixed, per_kg_micros=per_kg))
-                limit.append(up_to)
-                lane.append(number)
+            options.append(replace(rate, fixed_micros=fixed, per_kg_micros=per_kg))
+            limit.append(up_to if most is None else min(up_to, most))
+            lane.append(number)
         options.append(rate)
         limit.append(-1 if most is None else most)
         lane.append(number)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -244,3 +245,16 @@ def lift(asked: Situation, rules: list[str]) -> Situation | None:
         asked.weights,
         asked.risks,
     )
+
+
+@pytest.mark.parametrize("up_to", [2_000_000, 5_000_000])
+def test_a_step_as_wide_as_the_heaviest_shipment_is_charged_too(up_to: int) -> None:
+    line = {"line_id": "1", "sku": "A", "qty": 1, "unit_price": {"amount": "9.99", "currency": "CNY"}}
+    order = Order.model_validate(
+        {"order_id": "SO-1", "placed_at": "2026-11-11T00:00:00Z", "currency": "CNY", "customer": {"customer_id": "C-1"},
+         "ship_to": {"region": "east"}, "lines": [line]}
+    )  # fmt: skip
+    rate = Rate("N0", "east", "std", 0, 333_333, 1, 40.0, max_weight_mg=2_000_000, steps=((up_to, 0, 0),))
+    asked = Situation(order, Network((Node("N0", "east"),), (Stock("N0", "A", 2, 0),), (rate,)), Constraints(), Weights(), {})
+    (shipment,) = asked.plan().details["shipments"]
+    assert amount(shipment["cost"]["variable"]) == paid(asked, shipment) == 0
