@@ -29,6 +29,7 @@ from serving.api.operations import CUSTOM_TYPE, bodies
 from serving.api.review_operations import OVERRIDE_EXAMPLE
 from serving.api.schemas import ACCEPTANCE_EXAMPLE
 from serving.api.webhook_operations import WEBHOOK_EXAMPLE
+from serving.confidence import ConfidenceWatch
 from serving.home import open_home
 from serving.local_keys import local_key
 from serving.settings import Settings
@@ -132,7 +133,7 @@ def decide(recorder: Recorder) -> None:
     (contract.EXAMPLES / "readyz.json").write_text(json.dumps(told, indent=1) + "\n")
     probes = Loaded(recorder.engine, "")
     probes_told.update(ready)
-    (contract.EXAMPLES / "metrics.txt").write_text("".join(system._lines(probes)))
+    (contract.EXAMPLES / "metrics.txt").write_text("".join(system._lines(probes, ConfidenceWatch(recorder.engine))))
     keep("events", recorder.ask("POST", "/v1/events", Role.OMS, json=told_now()))
     keep("search", recorder.ask("GET", "/v1/decisions?limit=2", Role.AUDITOR))
     keep("timeline", recorder.ask("GET", "/v1/orders/SO-1001/timeline", Role.AUDITOR))
