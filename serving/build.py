@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import sysconfig
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import distributions
@@ -29,8 +30,12 @@ def code_digest() -> str:
 
 @cache
 def environment_lines() -> tuple[str, ...]:
-    """The interpreter, the machine's architecture and every installed library with its version."""
-    named = ((one.metadata["Name"], one.version) for one in distributions() if one.metadata is not None)
+    """The interpreter, the machine's architecture and every library that is installed for it, with its version.
+
+    What a library carries in a folder of its own and puts on the path of its processes (Ray does) is that library's affair.
+    """
+    installed = distributions(path=sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}))
+    named = ((one.metadata["Name"], one.version) for one in installed if one.metadata is not None)
     libraries = sorted({f"{name.lower()}=={version}" for name, version in named if name})  # what an uninstall left behind has no name
     return (platform.python_implementation(), platform.python_version(), platform.machine(), *libraries)
 
