@@ -1,7 +1,7 @@
 """The service as a user reaches it, its layers, and the naive peer, in one run, on SQLite and on PostgreSQL.
 
-``python -m benchmarks.serve [--home FILLED] [--seconds 5] [--rounds 3] [--quick]``. Endpoints are driven over keep-alive connections by a process of
-its own; the peer is driven in turn with us, round by round, so that the machine's drift falls on both. Prints Markdown.
+``python -m benchmarks.serve [--home FILLED] [--seconds 4] [--rounds 3] [--replicas 2] [--sqlite-only]``. Endpoints are driven over keep-alive
+connections by a process of its own; the peer is driven in turn with us, round by round, so that the machine's drift falls on both. Prints Markdown.
 """
 
 from __future__ import annotations
