@@ -24,7 +24,7 @@ def routes(wiring: Wiring) -> APIRouter:
     def end(request: Request, reservation_id: str, how: Callable[[Reservations, str, str], Held]) -> Response:
         account = keys.require(wiring, request, Action.DECIDE.value)
         try:
-            if wiring.reservations is None or "\0" in reservation_id:
+            if wiring.reservations is None:
                 raise ReservationUnknown(f"There is no reservation {reservation_id!r}.")
             return JSONResponse(told(how(wiring.reservations, reservation_id, account.principal)))
         except ReservationUnknown as error:

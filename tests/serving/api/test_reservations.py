@@ -84,7 +84,7 @@ def test_others_may_not(client: Any, keys: Mapping[str, str], who: str, status: 
 
 def test_what_does_not_exist(client: Any, keys: Mapping[str, str]) -> None:
     assert post(client, keys, "settle", name="nothing").status_code == 404
-    assert post(client, keys, "settle", name="nothing%00").status_code == 404
+    assert post(client, keys, "settle", name="nothing%00").status_code == 422, "no database keeps such a name"
     assert post(replace(client, reservations=None), keys, "settle").status_code == 404
     assert call(client, "GET", f"/v1/reservations/{ID}/settle", {}).status_code == 405
 
