@@ -60,6 +60,11 @@ class ConsoleReplica:
         """The application that Ray Serve calls for each request."""
         return self._app
 
+    def check_health(self) -> None:
+        """Raise when this replica should be replaced: nobody publishes the log any more."""
+        if not self._app.state.log.alive:
+            raise RuntimeError("the log's thread has ended")
+
 
 class _TrainingLauncher:
     """Starts a training as a Ray task in a process of its own, at low priority: decisions keep their latency."""

@@ -23,8 +23,9 @@ from governance.ledger.high_water import HighWater
 from governance.ledger.leader import Leader
 from governance.ledger.log import Recorder
 from governance.ledger.published import PublishedLog
-from governance.ledger.receipt import Signer, load_signer
+from governance.ledger.receipt import KEY_FILE, Signer, load_signer
 from governance.ledger.store import DecisionReader
+from governance.ledger.tile_folder import TileFolder
 from governance.ledger.vault import load_vault, with_vault
 from governance.overrides import Overrides
 from governance.policy_document import default_policies
@@ -41,7 +42,7 @@ from serving.api.schemas import ACCEPTANCE_EXAMPLE, FRAUD_EXAMPLE, SPLIT_EXAMPLE
 from serving.aside import Aside
 from serving.build import code_digest, environment_digest, keep_environment
 from serving.edges import recall_from, reserved_from, runner, states_from
-from serving.home import Home, open_home
+from serving.home import Home, HomeRefused, open_home
 from serving.knowing import Guards
 from serving.loading import ForceKeeper
 from serving.local_keys import local_key
@@ -89,7 +90,22 @@ def wire_base(settings: Settings) -> Base:
         DatabaseRefused: the database's URL cannot be used.
     """
     home = open_home(settings.home_folder, demo=settings.demo)
+    _require_key_of_log(home)
     return Base(settings, home, with_vault(make_engine(settings.resolved_database_url()), load_vault(home.keys)), load_signer(home.keys))
+
+
+def _require_key_of_log(home: Home) -> None:
+    """Another key would be another log: receipts that nobody's checkpoint covers.
+
+    Raises:
+        HomeRefused: the home has published a log, and the key that signed it is missing.
+    """
+    path = home.keys / KEY_FILE
+    if TileFolder(home.ledger).checkpoint() is not None and not path.exists():
+        raise HomeRefused(
+            f"The home {home.folder} has published a log, and the key that signs it is missing ({path}). Restore it from the backup of the keys; "
+            "with a new key this would be another log."
+        )
 
 
 def prepare_home(settings: Settings, say: Callable[[str], None] = lambda _text: None) -> bool:
@@ -299,6 +315,7 @@ def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
     app.include_router(system.routes(probes))
     app.include_router(populations.routes(joined, base.engine, base.home.models))
     app.include_router(ledger.routes(joined, published, log))
+    app.state.log = log
     log.start()
     ReviewKeeper(desk).start()
     courier = _courier(base)

@@ -9,6 +9,8 @@ import orjson
 import pytest
 
 from serving.home import FORMAT, Home, HomeRefused, address_in_use, exclusive, open_home
+from serving.settings import Settings
+from serving.wiring import wire_base
 
 
 def test_a_missing_home_is_made_with_private_keys(tmp_path: Path) -> None:
@@ -106,3 +108,16 @@ def test_homes_have_folders_for_sockets_of_their_own(tmp_path: Path) -> None:
     assert len(str(one / "ray" / "session_2026-11-22_03-56-32_123456_1234567" / "sockets" / "plasma_store")) < 108, (
         "longer than a socket path may be"
     )
+
+
+def test_a_home_that_has_published_a_log_gets_no_new_key(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home")
+    base = wire_base(settings)
+    base.engine.dispose()
+    (base.home.ledger).mkdir()
+    (base.home.ledger / "checkpoint").write_bytes(b"of a log\n")
+    wire_base(settings).engine.dispose()
+    (base.home.keys / "ledger.key").unlink()
+    with pytest.raises(HomeRefused, match=r"ledger\.key.*backup of the keys"):
+        wire_base(settings)
+    assert not (base.home.keys / "ledger.key").exists()
