@@ -172,8 +172,9 @@ def test_a_dry_run_has_no_receipt() -> None:
 
 def test_a_whole_order_a_plan_a_row_and_a_batch() -> None:
     item = signed("fraud")
+    parts = {**signed("orders")["decisions"], "split_order": {"skipped": "the order is stopped: fraud:BLOCK → STOP"}}
     batch = {"items": [{"status": 200, "body": item}, {"status": 422, "problem": {"status": 422}}]}
-    service = Service(ok(signed("orders")), ok(signed("split-order")), ok(signed("custom")), ok(batch))
+    service = Service(ok(signed("orders", outcome="STOP", decisions=parts)), ok(signed("split-order")), ok(signed("custom")), ok(batch))
     with service.client() as client:
         whole = client.orders(ORDER, constraints={"max_shipments": 2})
         plan = client.split_order(ORDER, weights={"cost": 1})
