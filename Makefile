@@ -40,8 +40,8 @@ up: install ## start everything on this machine (PORT=8000, ORDINANCE_HOME=~/.or
 test: install ## every test: units, properties, journeys on the real thing
 	$(BIN)/python -m pytest
 
-test-fast: install ## what gives an answer in a minute: no journeys, no slow ones
-	$(BIN)/python -m pytest -q -m "not slow and not journey"
+test-fast: install ## fast feedback: no journeys, no slow tests, no PostgreSQL, no browser
+	$(BIN)/python -m pytest -q -m "not slow and not journey and not postgres and not chromium"
 
 check: install ## format, lint, types, direction of imports
 	$(BIN)/ruff format --check .
