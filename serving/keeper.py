@@ -13,20 +13,18 @@ FIRST_S = 30.0
 """How long after its start it takes its first turn at the latest: a start has enough to do."""
 
 
-class Keeper:
-    """Takes a turn every now and then in a thread of the lowest priority.
+class Background:
+    """A thread beside everything else, which begins and ends with its process.
 
     Args:
         name: of the thread.
-        every_s: seconds between two turns, where a turn does not say otherwise.
-        turn: does what is due; returns for how many seconds to wait.
+        niceness: 19 for the lowest priority, 0 for that of the process; on Linux it is that of this thread alone.
     """
 
-    def __init__(self, name: str, every_s: float, turn: Callable[[], float]) -> None:
-        self._every_s = every_s
-        self._turn = turn
+    def __init__(self, name: str, *, niceness: int) -> None:
+        self._niceness = niceness
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._begin, name=name, daemon=True)
 
     @property
     def alive(self) -> bool:
@@ -38,15 +36,40 @@ class Keeper:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; a turn that is being taken ends first."""
+        """End the thread; what it is doing ends first."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
 
-    def _follow(self) -> None:
-        if hasattr(os, "setpriority"):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)  # on Linux: of this thread alone
-        wait = min(self._every_s, FIRST_S)
+    def _begin(self) -> None:
+        if self._niceness and hasattr(os, "setpriority"):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)
+        self._run()
+
+    def _run(self) -> None:
+        """What the thread does until it is told to stop."""
+        raise NotImplementedError
+
+
+class Keeper(Background):
+    """Takes a turn every now and then.
+
+    Args:
+        name: of the thread.
+        every_s: seconds between two turns, where a turn does not say otherwise.
+        turn: does what is due; returns for how many seconds to wait.
+        first_s: seconds before the first turn; by default a start has enough to do.
+        niceness: see :class:`Background`.
+    """
+
+    def __init__(self, name: str, every_s: float, turn: Callable[[], float], *, first_s: float = FIRST_S, niceness: int = 19) -> None:
+        super().__init__(name, niceness=niceness)
+        self._every_s = every_s
+        self._turn = turn
+        self._first_s = min(every_s, first_s)
+
+    def _run(self) -> None:
+        wait = self._first_s
         while not self._stopping.wait(wait):
             try:
                 wait = self._turn()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 
 from governance.ledger.errors import LedgerError
 from governance.ledger.leader import Leader
+from serving.keeper import Keeper
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ REFUSED_S = 5.0
 """How long it waits after it refused to sign: what is wrong then does not go away by itself."""
 
 
-class LogKeeper:
+class LogKeeper(Keeper):
     """Takes turns of the leader in a thread; of several processes one leads at a time.
 
     Args:
@@ -25,34 +25,12 @@ class LogKeeper:
     """
 
     def __init__(self, leader: Leader, every_s: float = EVERY_S) -> None:
+        super().__init__("log", every_s, self._lead, first_s=0.0, niceness=0)
         self._leader = leader
-        self._every_s = every_s
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="log", daemon=True)
         self.refusal: str | None = None
         self.turned_at: float | None = None
 
-    @property
-    def alive(self) -> bool:
-        """Whether its thread runs."""
-        return self._thread.is_alive()
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread; a turn that is being taken ends first."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _follow(self) -> None:
-        wait = 0.0
-        while not self._stopping.wait(wait):
-            wait = self._turn()
-
-    def _turn(self) -> float:
+    def _lead(self) -> float:
         """Take a turn; returns for how many seconds to wait."""
         try:
             turn = self._leader.turn()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import threading
 import uuid
 
 from feature_store.times import MINUTE, SECOND, Millis
 from governance.leases import take
 from governance.reviews import close_overtaken, expire_due, next_due
 from governance.settling import Desk
+from serving.keeper import Keeper
 
 LEASE = "reviews"
 LEASE_MS: Millis = 10 * SECOND
@@ -23,7 +23,7 @@ _LONGEST_S, _SHORTEST_S = 1.0, 0.05
 log = logging.getLogger(__name__)
 
 
-class ReviewKeeper:
+class ReviewKeeper(Keeper):
     """Expires what nobody settled; of several processes one does so at a time.
 
     While nothing is due it only reads, once a second: one look-up in an index.
@@ -33,21 +33,10 @@ class ReviewKeeper:
     """
 
     def __init__(self, desk: Desk) -> None:
+        super().__init__("reviews", _LONGEST_S, self.turn, niceness=0)
         self._desk = desk
         self._holder = f"{socket.gethostname()[:24]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._swept_at: Millis = 0
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="reviews", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
 
     def turn(self) -> float:
         """Do what is due; returns for how many seconds to sleep."""
@@ -68,12 +57,3 @@ class ReviewKeeper:
 
     def _mine(self, at: Millis) -> bool:
         return take(self._desk.engine, LEASE, self._holder, at, LEASE_MS)
-
-    def _follow(self) -> None:
-        wait = _LONGEST_S
-        while not self._stopping.wait(wait):
-            try:
-                wait = self.turn()
-            except Exception:  # the next turn tries again
-                log.exception("held decisions could not be looked after")
-                wait = _LONGEST_S

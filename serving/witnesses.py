@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from governance.ledger.published import COSIGNED, cosigned
 from governance.ledger.tile_folder import TileFolder, write_durable
 from governance.ledger.tiles import TiledTree
 from governance.ledger.witness import write_request
+from serving.keeper import Keeper
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def read_witness(text: str) -> Asked:
     return made
 
 
-class WitnessKeeper:
+class WitnessKeeper(Keeper):
     """Brings each newly published checkpoint to the witnesses, in a thread.
 
     Args:
@@ -74,30 +74,15 @@ class WitnessKeeper:
     """
 
     def __init__(self, folder: Path, key: NoteKey, witnesses: Sequence[Asked], every_s: float = EVERY_S) -> None:
+        super().__init__("witnesses", every_s, self._look, niceness=0)
         self.witnesses = tuple(witnesses)
         self._folder = folder
         self._key = key
         self._tiles = TileFolder(folder)
-        self._every_s = every_s
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="witnesses", daemon=True)
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _follow(self) -> None:
-        while not self._stopping.wait(self._every_s):
-            try:
-                self.bring()
-            except Exception:
-                log.exception("witnesses could not be asked")
+    def _look(self) -> float:
+        self.bring()
+        return self._every_s
 
     def bring(self) -> int:
         """Ask every witness that has not cosigned the newest checkpoint; returns how many cosignatures that brought."""

@@ -7,7 +7,6 @@ import logging
 import os
 import random
 import socket
-import threading
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from governance.ledger.errors import KeyFileInvalid
 from governance.outbox import Message
 from governance.settling import SYSTEM
 from governance.webhooks import Attempt, Delivery, Endpoint, State
+from serving.keeper import Background
 from serving.webhooks import secrets
 from serving.webhooks.addresses import Networks
 from serving.webhooks.secrets import Vault
@@ -186,39 +186,21 @@ class Courier:
         return Attempt(message, sent.taken, attempts, first_at, at, then, sent.status, sent.error), sent
 
 
-class WebhookKeeper:
+class WebhookKeeper(Background):
     """Follows the log in a thread of its own; of several processes one does so at a time.
 
     Endpoints do not wait for each other. One that takes nothing at all is left alone for a while that grows, a minute at most.
     """
 
     def __init__(self, courier: Courier) -> None:
+        super().__init__("webhooks", niceness=10)
         self._courier = courier
         self._holder = f"{socket.gethostname()[:24]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="webhooks", daemon=True)
         self._until: Millis = 0
         self._rounds: dict[str, asyncio.Task[None]] = {}
         self._quiet: dict[str, tuple[float, float]] = {}
 
-    @property
-    def alive(self) -> bool:
-        """Whether its thread runs."""
-        return self._thread.is_alive()
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread; what is being sent is sent again by the next one."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _follow(self) -> None:
-        if hasattr(os, "setpriority"):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)  # on Linux: of this thread alone; decisions come first
+    def _run(self) -> None:
         asyncio.run(self._main())
 
     async def _main(self) -> None:
