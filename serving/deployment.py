@@ -51,7 +51,7 @@ class ConsoleReplica:
     """Pages, uploads, and every route that is not a decision."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
-        from serving.wiring import wire_console
+        from serving.wiring_console import wire_console
 
         self._app = wire_console(Settings(**settings), _TrainingLauncher(settings))
         collect_less()

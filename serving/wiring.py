@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -15,14 +15,13 @@ from feature_store.database import make_engine
 from feature_store.online import OnlineStore
 from feature_store.order import MICRO
 from feature_store.reservations import ReservationStore
-from feature_store.times import SECOND, now
+from feature_store.times import SECOND
 from governance.access import Access, Role, create_key
 from governance.changes import Scribe
 from governance.ledger.fingerprint import load_fingerprint
 from governance.ledger.high_water import HighWater
 from governance.ledger.leader import Leader
 from governance.ledger.log import Recorder
-from governance.ledger.published import PublishedLog
 from governance.ledger.receipt import KEY_FILE, Signer, load_signer
 from governance.ledger.store import DecisionReader
 from governance.ledger.tile_folder import TileFolder
@@ -37,7 +36,7 @@ from governance.shelf import Shelf
 from serving.admission import Ask
 from serving.again import Again
 from serving.answer import Answerer, Edges, usual_breakers
-from serving.api.decisions import READY_PATH, DecisionsApp
+from serving.api.decisions import DecisionsApp
 from serving.api.schemas import ACCEPTANCE_EXAMPLE, FRAUD_EXAMPLE, SPLIT_EXAMPLE
 from serving.aside import Aside
 from serving.build import code_digest, environment_digest, keep_environment
@@ -54,9 +53,6 @@ from serving.settings import Settings
 from serving.what_if import Keeping
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
-    from serving.webhooks.keeper import Courier
     from training.service import Workshop
 
 WITHOUT_SECOND = "put in service without a second person: demo home"
@@ -243,91 +239,3 @@ async def _rehearse(answerer: Answerer, force: ForceKeeper) -> None:
         if decision_type in force().models:
             ask = Ask(decision_type, "rehearsal", None, {**body, "mode": "dry_run", "deadline_ms": None}, None, time.perf_counter())
             await answerer.answer(ask)
-
-
-def _courier(base: Base) -> Courier:
-    """What tells systems outside."""
-    from serving.webhooks.addresses import read_networks
-    from serving.webhooks.keeper import Courier, Patience
-    from serving.webhooks.secrets import Vault
-
-    settings = base.settings
-    patience = Patience(settings.webhook_timeout_s, round(settings.webhook_retry_s * SECOND), round(settings.webhook_give_up_s * SECOND))
-    scribe = Scribe(base.signer, settings.tenant)
-    return Courier(base.engine, scribe, Vault.of(base.home.keys), read_networks(settings.webhook_networks), patience)
-
-
-def wire_console(settings: Settings, launch: Callable[[str], None]) -> FastAPI:
-    """Pages, uploads, trainings and the service's own state."""
-    from serving.api import erasures, exports, ledger, populations, system, webhooks  # the decision processes load none of these
-    from serving.console.app import create_console
-    from serving.console.joined.wire import join
-    from serving.console.ledger import ServiceLedger
-    from serving.controls import Controls
-    from serving.erasing import erasures_of
-    from serving.expiry import ExpiryKeeper
-    from serving.log_keeper import LogKeeper
-    from serving.parity import ParityKeeper
-    from serving.review_keeper import ReviewKeeper
-    from serving.verifying import VerifyKeeper
-    from serving.webhooks.keeper import WebhookKeeper
-    from serving.witnesses import WitnessKeeper, read_witness
-    from training import service
-
-    base = wire_base(settings)
-    require_current(base.engine)
-    shop = workshop(base)
-    probes = system.Probes(base.engine, settings.local_url + READY_PATH)
-    desk = Desk(base.engine, base.signer, settings.tenant, {"build": code_digest(), "environment": environment_digest()})
-    every_s, expiry_every_s = settings.parity_every_s or None, settings.expiry_every_s
-
-    reads = ReadLog(base.engine, Scribe(base.signer, settings.tenant))
-    office = exports.Office(base.engine, Scribe(base.signer, settings.tenant))
-
-    def publish(name: str, model_version: int, principal: str) -> None:
-        service.publish(shop, name, model_version, changed_by=principal, note=WITHOUT_SECOND)
-
-    joined = join(
-        base.engine,
-        keys=base.home.keys,
-        models=base.home.models,
-        datasets_folder=base.home.datasets,
-        launch=launch,
-        publish=publish if base.home.demo else None,
-        base_url=settings.address,
-        bound_host=settings.host,
-        event_skew=round(settings.event_skew_s * SECOND),
-        probes=probes,
-        replicas=settings.decision_replicas,
-        parity_every_s=every_s,
-        desk=desk,
-        expiry_every_s=expiry_every_s,
-        controls=Controls(base.engine, Scribe(base.signer, settings.tenant), base.home.models),
-        reads=reads,
-        export=lambda account, query: exports.start_export(account, query, office, DecisionReader(base.engine)),
-    )
-    published, log = PublishedLog(base.engine, base.home.ledger, base.signer.verifier), LogKeeper(leader(base))
-    witnesses = [read_witness(one) for one in settings.witnesses]
-    joined = replace(joined, ledger=ServiceLedger(published, log, witnesses, settings.verify_every_s or None, now))
-    app = create_console(joined)
-    reads.start()
-    app.include_router(exports.routes(joined, office, reads))
-    app.include_router(system.routes(probes))
-    app.include_router(populations.routes(joined, base.engine, base.home.models))
-    app.include_router(ledger.routes(joined, published, log))
-    app.state.log = log
-    log.start()
-    ReviewKeeper(desk).start()
-    courier = _courier(base)
-    app.include_router(webhooks.routes(joined, webhooks.Office(courier.engine, courier.scribe, courier.vault, courier.networks)))
-    WebhookKeeper(courier).start()
-    app.include_router(erasures.routes(joined, lambda: erasures_of(base)))
-    if witnesses:
-        WitnessKeeper(base.home.ledger, base.signer.verifier, witnesses).start()
-    if settings.verify_every_s:
-        VerifyKeeper(base, settings.verify_every_s, settings.verify_whole_every_s).start()
-    if every_s is not None:
-        ParityKeeper(base.engine, every_s).start()
-    if expiry_every_s is not None:
-        ExpiryKeeper(base.engine, settings.kept_days, expiry_every_s).start()
-    return app

@@ -33,7 +33,8 @@ from serving.confidence import ConfidenceWatch
 from serving.home import open_home
 from serving.local_keys import local_key
 from serving.settings import Settings
-from serving.wiring import run_training, wire_base, wire_console, wire_decisions, workshop
+from serving.wiring import run_training, wire_base, wire_decisions, workshop
+from serving.wiring_console import wire_console
 from training import service
 
 LONGEST_LIST = 3
